@@ -1,0 +1,188 @@
+# Copyright (c) The netbench.orchestrator authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The plan of a run: what the coordinator walks, and what each worker is given. Private to this collection.
+
+:class:`RunPlan` is made by :func:`.expansion.expand`, written to ``results/<run_id>/plan.json`` (0600: environments may hold
+secrets) and read back by the coordinator. Its JSON keeps each input file once, however many workers get it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from ...module_utils._protocol import plan as worker_plan
+from ...module_utils._protocol.schema import SchemaError
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Step:
+    """The coordinator brings every worker of ``group`` to ``state`` before it looks at the next step."""
+
+    group: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One execution of one point. Samples are numbered from 0 in the order of execution, repeats from 1."""
+
+    sample: int
+    point: int
+    repeat: int
+
+
+@dataclass(frozen=True)
+class PointSummary:
+    """One grid point, as the coordinator and the report need it (what the workers run is in their documents).
+
+    ``parameters`` are all parameters of the workload with the values used here (bytes in bytes, rates in bit/s, durations in s).
+    ``expected_s`` is the expected time from T0 to the end of the last client, None when the workload cannot know it.
+    ``t0_groups`` are the groups whose processes start at T0. ``max_start_skew_us`` None: any skew is valid.
+    ``parsers`` names for each group the parser of its outputs, or None. ``receivers`` are the groups whose received bytes count as
+    goodput. ``evidence`` holds, by host, the least payload a completed sample has moved: ``{rx_bytes, tx_bytes, exact}``.
+    """
+
+    parameters: Mapping[str, Any]
+    expected_s: float | None
+    t0_groups: tuple[str, ...]
+    max_start_skew_us: float | None
+    parsers: Mapping[str, str | None]
+    receivers: tuple[str, ...]
+    evidence: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class WorkerEntry:
+    """One host of the run. ``document`` passes the worker's own check (``_protocol.plan.build``), ``sha256`` is its digest."""
+
+    host: str
+    group: str
+    index: int
+    address: str
+    instance: str
+    sha256: str
+    document: Mapping[str, Any]
+
+    @property
+    def encoded(self) -> bytes:
+        """The bytes that the worker receives, stores and hashes."""
+        return worker_plan.encode(self.document)
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """A suite expanded for given hosts. ``workload`` is the checked document; ``sha256`` covers everything else here."""
+
+    run_id: str
+    suite: str
+    seed: int
+    sha256: str
+    created_utc: str
+    workload: Mapping[str, Any]
+    groups: Mapping[str, tuple[str, ...]]
+    steps: tuple[Step, ...]
+    points: tuple[PointSummary, ...]
+    samples: tuple[Sample, ...]
+    repeats: int
+    retry_budget: int
+    on_host_failure: str  # abort | retry | drop
+    workers: Mapping[str, WorkerEntry]
+
+    @property
+    def expected_s(self) -> float | None:
+        """Expected seconds in all windows together, None when a point's are unknown."""
+        each = [self.points[sample.point].expected_s for sample in self.samples]
+        return None if None in each else sum(seconds for seconds in each if seconds is not None)
+
+    def sealed(self) -> RunPlan:
+        """The same plan with its ``sha256`` filled in."""
+        return replace(self, sha256=_digest(to_document(replace(self, sha256=""))))
+
+
+def to_document(plan: RunPlan) -> dict[str, Any]:
+    """The plan as plain JSON data, input files once in ``inputs``."""
+    inputs: dict[str, str] = {}
+    workers = {}
+    for host, entry in plan.workers.items():
+        inputs.update(entry.document["inputs"])
+        document = {**entry.document, "inputs": sorted(entry.document["inputs"])}
+        workers[host] = {**{name: getattr(entry, name) for name in _ENTRY_FIELDS}, "document": document}
+    return {
+        "schema": SCHEMA,
+        **{name: getattr(plan, name) for name in _PLAIN_FIELDS},
+        "workload": dict(plan.workload),
+        "groups": {name: list(hosts) for name, hosts in plan.groups.items()},
+        "steps": [asdict(step) for step in plan.steps],
+        "points": [_plain_point(point) for point in plan.points],
+        "samples": [asdict(sample) for sample in plan.samples],
+        "workers": workers,
+        "inputs": inputs,
+    }
+
+
+def to_json(plan: RunPlan) -> str:
+    return json.dumps(to_document(plan), sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n"
+
+
+def from_json(text: str) -> RunPlan:
+    """The plan written by :func:`to_json`. Raises SchemaError when it is not one, or was changed since."""
+    try:
+        document = json.loads(text)
+        if document["schema"] != SCHEMA:
+            raise SchemaError(("schema",), f"expected {SCHEMA}, got {document['schema']!r}; make the plan again.")
+        plan = _from_document(document)
+    except (ValueError, KeyError, TypeError, AttributeError) as problem:
+        if isinstance(problem, SchemaError):
+            raise
+        raise SchemaError((), f"this is not a plan of a run ({type(problem).__name__}: {problem}); make it again.") from problem
+    if _digest({**to_document(plan), "sha256": ""}) != plan.sha256:
+        raise SchemaError(("sha256",), "the plan was changed after it was made; make it again.")
+    return plan
+
+
+_PLAIN_FIELDS = ("run_id", "suite", "seed", "sha256", "created_utc", "repeats", "retry_budget", "on_host_failure")
+_ENTRY_FIELDS = ("host", "group", "index", "address", "instance", "sha256")
+
+
+def _plain_point(point: PointSummary) -> dict[str, Any]:
+    return {
+        "parameters": dict(point.parameters),
+        "expected_s": point.expected_s,
+        "t0_groups": list(point.t0_groups),
+        "max_start_skew_us": point.max_start_skew_us,
+        "parsers": dict(point.parsers),
+        "receivers": list(point.receivers),
+        "evidence": {host: dict(figures) for host, figures in point.evidence.items()},
+    }
+
+
+def _from_document(document: Mapping[str, Any]) -> RunPlan:
+    inputs = document["inputs"]
+    workers = {}
+    for host, entry in document["workers"].items():
+        whole = {**entry["document"], "inputs": {sha256: inputs[sha256] for sha256 in entry["document"]["inputs"]}}
+        workers[host] = WorkerEntry(**{name: entry[name] for name in _ENTRY_FIELDS}, document=whole)
+    return RunPlan(
+        **{name: document[name] for name in _PLAIN_FIELDS},
+        workload=document["workload"],
+        groups={name: tuple(hosts) for name, hosts in document["groups"].items()},
+        steps=tuple(Step(**step) for step in document["steps"]),
+        points=tuple(
+            PointSummary(**{**point, "t0_groups": tuple(point["t0_groups"]), "receivers": tuple(point["receivers"])})
+            for point in document["points"]
+        ),
+        samples=tuple(Sample(**sample) for sample in document["samples"]),
+        workers=workers,
+    )
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")).hexdigest()
