@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything that `make test` does, as data: one line per step, in the order in which a person wants to hear of trouble.
+
+Cheap steps that find most mistakes come first. tests/run.py carries them out; what a step may say about itself is in
+the fields of `Step`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+COLLECTION = "ansible_collections.netbench.orchestrator"
+
+# Packages whose logic is pure: mypy is strict about them. The rest imports Ansible, which has no types.
+TYPED = (
+    "plugins.module_utils._protocol",
+    "plugins.module_utils._netbench",
+    "plugins.plugin_utils._archive",
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of the test run.
+
+    command: arguments; `{python}` is the interpreter of the step's environment, `{bin}` its folder of programs, `{junit}`
+    a file to which pytest writes its counts (then the tests are counted one by one, otherwise the step counts as one).
+    needs: names of `NEEDS` in tests/run.py; what is not there makes the step SKIPPED, with the reason.
+    environment: the one of requirements/install.py that it runs in. A command that exits 77 skips itself: its last line
+    of output is the reason. limit_s: after this time the step's processes are killed and the step has failed.
+    groups: further names under which ONLY= finds it.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    limit_s: int
+    groups: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    environment: str = "test"
+    variables: tuple[tuple[str, str], ...] = ()
+
+
+def pytest(*arguments: str) -> tuple[str, ...]:
+    """The command of a step whose tests are counted one by one."""
+    return ("{python}", "-m", "pytest", "-p", "no:cacheprovider", "--junitxml={junit}", *arguments)
+
+
+STEPS = (
+    Step("ruff", ("{bin}/ruff", "check", "."), 60, ("checks",)),
+    Step("format", ("{bin}/ruff", "format", "--check", "."), 60, ("checks",)),
+    Step("yamllint", ("{bin}/yamllint", "--strict", "."), 60, ("checks",)),
+    Step(
+        "mypy",
+        ("{bin}/mypy", *(part for name in TYPED for part in ("-p", f"{COLLECTION}.{name}"))),
+        300,
+        ("checks",),
+        variables=(("MYPYPATH", ".collections"),),
+    ),
+    Step("unit", pytest("tests/unit"), 300),
+    Step(
+        "unit-oldest-python",
+        pytest("tests/unit/plugins/module_utils"),
+        420,
+        ("unit",),
+        environment="oldest",
+    ),
+    Step("unit-newest-core", pytest("tests/unit"), 420, ("unit", "newest"), environment="newest"),
+    Step("ansible-lint", ("{bin}/ansible-lint", "--offline", "--strict", "--profile", "production"), 300, ("checks",)),
+    Step("docs", ("{bin}/antsibull-docs", "lint-collection-docs", "--plugin-docs", "--skip-rstcheck", "."), 120, ("checks",)),
+    Step("changelog", ("{bin}/antsibull-changelog", "lint"), 60, ("checks",)),
+    Step("sanity", ("{python}", "tests/checks/sanity.py"), 600, ("checks",)),
+)
