@@ -240,3 +240,14 @@ class Scenario:
     routers: Tuple[Router, ...] = ()
     traces: Tuple[str, ...] = ()
     certificates: Tuple[Certificate, ...] = ()
+
+
+NAMES: Dict[type, str] = {
+    **{kind: name for name, kind in PLAIN_CLIENT_OPERATIONS.items()},
+    **{kind: name for name, kind in PLAIN_CONNECTION_OPERATIONS.items()},
+    Profile: "profile",
+    Iterate: "iterate",
+    Scope: "scope",
+    ClientScope: "scope",
+}
+"""The JSON name of every operation."""

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Scenario text to `Scenario` and back. Private to the collection.
 
-`parse` checks everything that can be known from the document alone: its schema here, its references in `_references`. The
+`parse` checks everything that can be known from the document alone: its schema here, its references in `references`. The
 original drivers read past unknown keys and panic on a wrong index; here both are refused, with the place.
 """
 
@@ -255,11 +255,6 @@ def _certificate(value: Any, place: str) -> model.Certificate:
     return model.Certificate(**{key: as_text(item, f"{place}.{key}") for key, item in certificate.items()})
 
 
-_NAMES = {
-    kind: name for table in (model.PLAIN_CONNECTION_OPERATIONS, model.PLAIN_CLIENT_OPERATIONS) for name, kind in table.items()
-}
-
-
 def _dump_operation(operation: Union[model.ConnectionOperation, model.ClientOperation]) -> Dict[str, Any]:
     if isinstance(operation, (model.Scope, model.ClientScope)):
         return {"scope": {"threads": [[_dump_operation(one) for one in thread] for thread in operation.threads]}}
@@ -272,7 +267,7 @@ def _dump_operation(operation: Union[model.ConnectionOperation, model.ClientOper
             "operations": [_dump_operation(one) for one in operation.operations],
         }
         return {"iterate": iterate if operation.trace_id is None else {**iterate, "trace_id": operation.trace_id}}
-    return {_NAMES[type(operation)]: {key: value for key, value in vars(operation).items() if value is not None}}
+    return {model.NAMES[type(operation)]: {key: value for key, value in vars(operation).items() if value is not None}}
 
 
 def _dump_connection(connection: model.Connection) -> Dict[str, Any]:

@@ -3,19 +3,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The references inside a scenario: every index and identifier must name something. Private to the collection.
 
-An end *opens* streams in a connection's ``ops`` and answers the peer's in ``peer_streams``. So a stream that a client connection opens
-must have its answer on the server connection it is played against, and the other way round; otherwise the drivers wait for ever.
+An end *opens* streams in a connection's ``ops`` and answers the peer's in ``peer_streams``, by position. So the streams opened on a
+connection are 0, 1, 2, …, each once, and each has its answer on the connection of the other end; otherwise the drivers panic, or wait
+for ever.
 """
 
 from __future__ import annotations
 
-from typing import Collection, Dict, Iterable, Iterator, List, Set, Tuple, Union
+from typing import Collection, Iterable, Iterator, List, Set, Tuple, Union
 
 from . import model
 from .errors import ScenarioError
 
 Operation = Union[model.ConnectionOperation, model.ClientOperation]
-_STREAM_OPERATIONS = (
+_OPENS = (model.OpenBidirectionalStream, model.OpenSendStream)
+_USES_STREAM = (
     model.Send,
     model.SendFinish,
     model.SendRate,
@@ -29,8 +31,7 @@ _STREAM_OPERATIONS = (
 def walk(operations: Iterable[Operation], place: str) -> Iterator[Tuple[Operation, str]]:
     """All operations below, each with its place, outer ones first."""
     for index, operation in enumerate(operations):
-        name = _NAMES[type(operation)]
-        here = f"{place}[{index}].{name}"
+        here = f"{place}[{index}].{model.NAMES[type(operation)]}"
         yield operation, here
         if isinstance(operation, (model.Profile, model.Iterate)):
             yield from walk(operation.operations, f"{here}.operations")
@@ -39,52 +40,39 @@ def walk(operations: Iterable[Operation], place: str) -> Iterator[Tuple[Operatio
                 yield from walk(thread, f"{here}.threads[{number}]")
 
 
-_NAMES: Dict[type, str] = {
-    **{kind: name for name, kind in model.PLAIN_CLIENT_OPERATIONS.items()},
-    **{kind: name for name, kind in model.PLAIN_CONNECTION_OPERATIONS.items()},
-    model.Profile: "profile",
-    model.Iterate: "iterate",
-    model.Scope: "scope",
-    model.ClientScope: "scope",
-}
-
-
-def opened_streams(connection: model.Connection) -> List[int]:
-    """The stream ids that this end opens on the connection, in the order of the document."""
-    opens = (model.OpenBidirectionalStream, model.OpenSendStream)
-    return [operation.stream_id for operation, _ in walk(connection.ops, "") if isinstance(operation, opens)]
-
-
 def check_references(scenario: model.Scenario) -> None:
     """Raise `ScenarioError` for the first reference that names nothing."""
     if not scenario.clients:
         raise ScenarioError("clients", "the scenario has no client; add one")
     if not scenario.servers:
         raise ScenarioError("servers", "the scenario has no server; add one")
-    for number, server in enumerate(scenario.servers):
-        place = f"servers[{number}]"
-        for index, connection in enumerate(server.connections):
-            _check_connection(scenario, connection, f"{place}.connections[{index}]", others_unpark=set())
-        if scenario.certificates:
-            for key in ("private_key", "certificate", "certificate_authority"):
-                _check_index(getattr(server, key), len(scenario.certificates), f"{place}.{key}", "certificate")
+    server_opens = [_check_server(scenario, server, f"servers[{number}]") for number, server in enumerate(scenario.servers)]
     for number, client in enumerate(scenario.clients):
-        _check_client(scenario, client, f"clients[{number}]")
+        _check_client(scenario, client, f"clients[{number}]", server_opens)
 
 
-def _check_client(scenario: model.Scenario, client: model.Client, place: str) -> None:
-    # A client's own threads and all its connections share one set of checkpoints.
-    unparked = _unparked(client.scenario)
-    for connection in client.connections:
-        unparked |= _connection_unparked(connection)
-    for index, connection in enumerate(client.connections):
-        _check_connection(scenario, connection, f"{place}.connections[{index}]", others_unpark=unparked)
+def _check_server(scenario: model.Scenario, server: model.Server, place: str) -> List[int]:
+    """Check a server, and return for each of its connections how many streams it opens."""
+    if scenario.certificates:
+        for key in ("private_key", "certificate", "certificate_authority"):
+            _check_index(getattr(server, key), len(scenario.certificates), f"{place}.{key}", "certificate")
+    return _check_connections(scenario, server.connections, place, set())
+
+
+def _check_client(scenario: model.Scenario, client: model.Client, place: str, server_opens: List[List[int]]) -> None:
+    # A client's own threads and all its connections share one set of checkpoints; a server's connection has its own.
+    unparked = _unparked(client.scenario).union(*map(_connection_unparked, client.connections))
+    opens = _check_connections(scenario, client.connections, place, unparked)
     if scenario.certificates:
         for index, authority in enumerate(client.certificate_authorities):
             _check_index(authority, len(scenario.certificates), f"{place}.certificate_authorities[{index}]", "certificate")
     for operation, here in walk(client.scenario, f"{place}.scenario"):
         if isinstance(operation, model.Connect):
             _check_connect(scenario, client, operation, here)
+            mine, theirs = (operation.client_connection_id, operation.server_connection_id)
+            server = scenario.servers[operation.server_id].connections[theirs]
+            _check_answers(here, "client", opens[mine], "server", len(server.peer_streams))
+            _check_answers(here, "server", server_opens[operation.server_id][theirs], "client", len(client.connections[mine].peer_streams))
         elif isinstance(operation, model.Trace):
             _check_index(operation.trace_id, len(scenario.traces), f"{here}.trace_id", "trace")
         elif isinstance(operation, model.Park):
@@ -93,48 +81,65 @@ def _check_client(scenario: model.Scenario, client: model.Client, place: str) ->
 
 def _check_connect(scenario: model.Scenario, client: model.Client, connect: model.Connect, place: str) -> None:
     _check_index(connect.server_id, len(scenario.servers), f"{place}.server_id", "server")
-    server = scenario.servers[connect.server_id]
-    _check_index(connect.server_connection_id, len(server.connections), f"{place}.server_connection_id", "connection of the server")
+    connections = scenario.servers[connect.server_id].connections
+    _check_index(connect.server_connection_id, len(connections), f"{place}.server_connection_id", "connection of the server")
     _check_index(connect.client_connection_id, len(client.connections), f"{place}.client_connection_id", "connection of the client")
     if connect.router_id is not None:
         _check_index(connect.router_id, len(scenario.routers), f"{place}.router_id", "router")
-    mine, theirs = client.connections[connect.client_connection_id], server.connections[connect.server_connection_id]
-    for opener, answerer, who, other in ((mine, theirs, "client", "server"), (theirs, mine, "server", "client")):
-        opened, answered = opener.opened_streams, len(answerer.peer_streams)
-        if opened != answered:
-            raise ScenarioError(
-                place,
-                f"the {who}'s connection opens {opened} stream(s), but the {other}'s connection answers {answered} in peer_streams;"
-                f" give each opened stream its answer",
-            )
 
 
-def _check_connection(scenario: model.Scenario, connection: model.Connection, place: str, others_unpark: Set[int]) -> None:
-    opened = connection.opened_streams
-    unparked = others_unpark | _connection_unparked(connection)
-    _check_operations(scenario, connection.ops, f"{place}.ops", range(opened), "is not opened on this connection; open it first", unparked)
-    for index, stream in enumerate(connection.peer_streams):
-        missing = "is not the stream answered here; use its position in peer_streams"
-        _check_operations(scenario, stream, f"{place}.peer_streams[{index}]", (index,), missing, unparked)
+def _check_answers(place: str, opener: str, opened: int, answerer: str, answered: int) -> None:
+    if opened != answered:
+        raise ScenarioError(
+            place,
+            f"the {opener}'s connection opens {opened} stream(s), but the {answerer}'s connection has {answered} in peer_streams;"
+            " give each opened stream its answer",
+        )
+
+
+def _check_connections(
+    scenario: model.Scenario, connections: Tuple[model.Connection, ...], place: str, others_unpark: Set[int]
+) -> List[int]:
+    opens = []
+    for index, connection in enumerate(connections):
+        here = f"{place}.connections[{index}]"
+        opened = _check_opens(connection.ops, f"{here}.ops")
+        unparked = others_unpark | _connection_unparked(connection)
+        unknown = "is not opened on this connection; open it first"
+        _check_operations(scenario, connection.ops, f"{here}.ops", range(opened), unknown, unparked)
+        for number, stream in enumerate(connection.peer_streams):
+            unknown = f"is not the one answered here; use its position in peer_streams, {number}"
+            _check_operations(scenario, stream, f"{here}.peer_streams[{number}]", (number,), unknown, unparked)
+        opens.append(opened)
+    return opens
+
+
+def _check_opens(operations: Iterable[Operation], place: str) -> int:
+    """The number of streams opened; their ids must be 0, 1, 2, … in any order."""
+    opened = [(operation.stream_id, here) for operation, here in walk(operations, place) if isinstance(operation, _OPENS)]
+    seen: Set[int] = set()
+    for stream_id, here in opened:
+        if stream_id in seen or stream_id >= len(opened):
+            problem = "is opened a second time" if stream_id in seen else "skips ids"
+            raise ScenarioError(f"{here}.stream_id", f"the stream {stream_id} {problem}; number the streams 0, 1, 2, … once each")
+        seen.add(stream_id)
+    return len(opened)
 
 
 def _check_operations(
-    scenario: model.Scenario,
-    operations: Iterable[Operation],
-    place: str,
-    streams: Collection[int],
-    missing: str,
-    unparked: Set[int],
+    scenario: model.Scenario, operations: Iterable[Operation], place: str, streams: Collection[int], unknown: str, unparked: Set[int]
 ) -> None:
     for operation, here in walk(operations, place):
-        if isinstance(operation, _STREAM_OPERATIONS):
+        if isinstance(operation, _USES_STREAM):
             if operation.stream_id not in streams:
-                raise ScenarioError(f"{here}.stream_id", f"the stream {operation.stream_id} {missing}")
+                raise ScenarioError(f"{here}.stream_id", f"the stream {operation.stream_id} {unknown}")
         elif isinstance(operation, (model.Trace, model.Profile, model.Iterate)):
             if operation.trace_id is not None:
                 _check_index(operation.trace_id, len(scenario.traces), f"{here}.trace_id", "trace")
         elif isinstance(operation, model.Park):
             _check_park(operation, here, unparked)
+        elif isinstance(operation, _OPENS) and (".peer_streams[" in place or ".iterate.operations[" in here):
+            raise ScenarioError(here, "a stream is opened once, in the connection's ops and outside of iterate; move this there")
 
 
 def _check_index(index: int, count: int, place: str, what: str) -> None:

@@ -4,14 +4,14 @@
 """How many bytes a scenario moves, known before it is played. Private to the collection.
 
 A client that completed its scenario has received and sent exactly this much payload, which is the evidence that a run happened:
-exit statuses and wrappers around the drivers have been seen to lie. Time-bounded repetitions have no exact figure; they count
+exit statuses, and wrappers around the drivers, have been seen to lie. Time-bounded repetitions have no exact figure; they count
 0 in the thresholds, beside the one byte that any working exchange moves.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, Iterable, Iterator, Optional, Tuple, Union
+from typing import Dict, Iterable, Iterator, Optional, Tuple
 
 from . import model
 from .errors import ScenarioError
@@ -42,26 +42,21 @@ def expected_bytes(scenario: model.Scenario, role: str, index: int) -> Optional[
 
 def thresholds(scenario: model.Scenario, role: str, index: int) -> Thresholds:
     """What the client or server ``index`` has moved at least when all clients completed."""
-    hosts = {"client": scenario.clients, "server": scenario.servers}.get(role)
-    if hosts is None:
+    if role not in ("client", "server"):
         raise ValueError(f"the role is client or server, not {role!r}")
-    if not 0 <= index < len(hosts):
-        raise ScenarioError(f"{role}s", f"there is no {role} {index}; the scenario has {len(hosts)}")
-    rx = tx = _Amount()
-    known: Dict[Tuple[int, int, int, int], Tuple[_Amount, _Amount]] = {}
+    hosts = len(scenario.clients if role == "client" else scenario.servers)
+    if not 0 <= index < hosts:
+        raise ScenarioError(f"{role}s", f"there is no {role} {index}; the scenario has {hosts}")
+    totals = _Totals()
+    to_server = to_client = _Amount()
     for number, client in enumerate(scenario.clients):
-        if role == "client" and number != index:
-            continue
         for connect in _connects(client.scenario):
-            if role == "server" and connect.server_id != index:
-                continue
-            key = (number, connect.client_connection_id, connect.server_id, connect.server_connection_id)
-            if key not in known:
+            if index == (number if role == "client" else connect.server_id):
                 mine = client.connections[connect.client_connection_id]
                 theirs = scenario.servers[connect.server_id].connections[connect.server_connection_id]
-                known[key] = _moved(mine, theirs)
-            to_server, to_client = known[key]
-            rx, tx = (rx + to_client, tx + to_server) if role == "client" else (rx + to_server, tx + to_client)
+                out, back = _moved(totals, mine, theirs)
+                to_server, to_client = to_server + out, to_client + back
+    rx, tx = (to_client, to_server) if role == "client" else (to_server, to_client)
     return Thresholds(rx.evidence(), tx.evidence(), rx.exact and tx.exact)
 
 
@@ -73,11 +68,66 @@ class _Amount:
     def __add__(self, other: _Amount) -> _Amount:
         return _Amount(self.bytes + other.bytes, self.exact and other.exact)
 
-    def times(self, count: int) -> _Amount:
-        return _Amount(self.bytes * count, self.exact)
+    def repeated(self, iterate: model.Iterate) -> _Amount:
+        if iterate.count is not None:
+            return _Amount(self.bytes * iterate.count, self.exact)
+        return _Amount(0, exact=self == _Amount())
 
     def evidence(self) -> int:
         return self.bytes if self.exact else max(self.bytes, 1)
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """What one end does on one stream: sends, receives, and whether it receives all that the peer sends."""
+
+    sent: _Amount = _Amount()
+    received: _Amount = _Amount()
+    receives_all: bool = False
+
+    def __add__(self, other: _Stream) -> _Stream:
+        return _Stream(self.sent + other.sent, self.received + other.received, self.receives_all or other.receives_all)
+
+    def repeated(self, iterate: model.Iterate) -> _Stream:
+        return _Stream(self.sent.repeated(iterate), self.received.repeated(iterate), self.receives_all)
+
+
+_Streams = Dict[int, _Stream]
+
+
+class _Totals:
+    """The totals of each list of operations, computed once however many connections share it."""
+
+    def __init__(self) -> None:
+        self._known: Dict[int, _Streams] = {}
+
+    def of(self, operations: Tuple[model.ConnectionOperation, ...]) -> _Streams:
+        key = id(operations)  # the scenario keeps them alive
+        if key not in self._known:
+            self._known[key] = _streams(operations)
+        return self._known[key]
+
+
+def _streams(operations: Iterable[model.ConnectionOperation]) -> _Streams:
+    total: _Streams = {}
+    for operation in operations:
+        if isinstance(operation, model.Send):
+            moved = {operation.stream_id: _Stream(sent=_Amount(operation.bytes))}
+        elif isinstance(operation, model.Receive):
+            moved = {operation.stream_id: _Stream(received=_Amount(operation.bytes))}
+        elif isinstance(operation, model.ReceiveAll):
+            moved = {operation.stream_id: _Stream(receives_all=True)}
+        elif isinstance(operation, model.Profile):
+            moved = _streams(operation.operations)
+        elif isinstance(operation, model.Iterate):
+            moved = {key: stream.repeated(operation) for key, stream in _streams(operation.operations).items()}
+        elif isinstance(operation, model.Scope):
+            moved = _streams(inner for thread in operation.threads for inner in thread)
+        else:
+            continue
+        for key, stream in moved.items():
+            total[key] = total.get(key, _Stream()) + stream
+    return total
 
 
 def _connects(operations: Iterable[model.ClientOperation]) -> Iterator[model.Connect]:
@@ -89,64 +139,21 @@ def _connects(operations: Iterable[model.ClientOperation]) -> Iterator[model.Con
                 yield from _connects(thread)
 
 
-def _moved(client: model.Connection, server: model.Connection) -> Tuple[_Amount, _Amount]:
-    """Bytes from client to server, and from server to client, on one connection.
-
-    The sender's operations decide; what the receiver leaves unread is not counted, as its application never sees it.
-    """
+def _moved(totals: _Totals, client: model.Connection, server: model.Connection) -> Tuple[_Amount, _Amount]:
+    """Bytes to the server and to the client on one connection, by what a client that completes has sent and received."""
     to_server = to_client = _Amount()
-    for opener, answerer, client_opens in ((client, server, True), (server, client, False)):
+    for opener, answerer in ((client, server), (server, client)):
         for stream_id, answer in enumerate(answerer.peer_streams):
-            out = _received(_sent(opener.ops, stream_id), answer, stream_id)
-            back = _received(_sent(answer, stream_id), opener.ops, stream_id)
-            to_server, to_client = (to_server + out, to_client + back) if client_opens else (to_server + back, to_client + out)
+            opens = totals.of(opener.ops).get(stream_id, _Stream())
+            answers = totals.of(answer).get(stream_id, _Stream())
+            here, there = (opens, answers) if opener is client else (answers, opens)
+            to_server += _agreed(here.sent, there.received, there.receives_all)
+            to_client += there.sent if here.receives_all else _agreed(here.received, there.sent)
     return to_server, to_client
 
 
-def _sent(operations: Iterable[model.ConnectionOperation], stream_id: int) -> _Amount:
-    return _total(operations, stream_id, (model.Send,))
-
-
-def _received(sent: _Amount, operations: Tuple[model.ConnectionOperation, ...], stream_id: int) -> _Amount:
-    if _has_receive_all(operations, stream_id):
-        return sent
-    wanted = _total(operations, stream_id, (model.Receive,))
-    if sent.exact and wanted.exact and wanted.bytes != sent.bytes:
-        return _Amount(min(sent.bytes, wanted.bytes), exact=False)
-    return wanted if not wanted.exact else sent if not sent.exact else wanted
-
-
-def _has_receive_all(operations: Iterable[model.ConnectionOperation], stream_id: int) -> bool:
-    for operation in operations:
-        if isinstance(operation, model.ReceiveAll) and operation.stream_id == stream_id:
-            return True
-        if any(_has_receive_all(inner, stream_id) for inner in _inner(operation)):
-            return True
-    return False
-
-
-def _inner(operation: model.ConnectionOperation) -> Tuple[Tuple[model.ConnectionOperation, ...], ...]:
-    if isinstance(operation, (model.Profile, model.Iterate)):
-        return (operation.operations,)
-    return operation.threads if isinstance(operation, model.Scope) else ()
-
-
-def _total(
-    operations: Iterable[model.ConnectionOperation], stream_id: int, kinds: Tuple[type, ...]
-) -> _Amount:
-    total = _Amount()
-    for operation in operations:
-        if isinstance(operation, kinds):
-            if operation.stream_id == stream_id:
-                total += _Amount(operation.bytes)
-            continue
-        inner = _Amount()
-        for operations_inside in _inner(operation):
-            inner += _total(operations_inside, stream_id, kinds)
-        if isinstance(operation, model.Iterate):
-            if operation.count is not None:
-                inner = inner.times(operation.count)
-            elif inner.bytes or not inner.exact:
-                inner = _Amount(0, exact=False)
-        total += inner
-    return total
+def _agreed(by_client: _Amount, by_server: _Amount, server_takes_all: bool = False) -> _Amount:
+    """The client's amount, exact unless the server's operations fix another one."""
+    if server_takes_all or not (by_client.exact and by_server.exact) or by_client.bytes == by_server.bytes:
+        return by_client
+    return _Amount(min(by_client.bytes, by_server.bytes), exact=False)

@@ -1,0 +1,130 @@
+# Copyright (c) The netbench.orchestrator authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The client end: connects, plays its part, ends. Private to the collection."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from time import monotonic_ns
+from typing import Any, Iterable, List, Mapping, Optional, Tuple
+
+from . import model
+from .errors import DriverError, UsageError
+from .loop import Loop, Steps, Yielded
+from .player import Checkpoints, Player
+from .stream import Counters, Stream, configure
+from .tracing import Tracer
+
+RETRY_NS = 50_000_000
+_NOT_YET = {errno.ECONNREFUSED, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ECONNRESET, errno.EAGAIN}
+Address = Tuple[socket.AddressFamily, Any]
+
+
+def server_addresses(count: int, environ: Mapping[str, str]) -> List[Address]:
+    """The addresses in ``SERVER_0`` … ``SERVER_<count-1>``, each ``host:port`` or ``[v6]:port``; all are needed, as in the original."""
+    return [_address(f"SERVER_{index}", environ) for index in range(count)]
+
+
+def _address(key: str, environ: Mapping[str, str]) -> Address:
+    text = environ.get(key)
+    if text is None:
+        raise UsageError(f"missing {key} environment variable; set it to host:port of that server")
+    host, colon, port = text.rpartition(":")
+    if not (host and colon and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise UsageError(f"{key}={text!r} is not host:port")
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"{key}={text!r}: the host name cannot be resolved: {error}") from error
+    return found[0][0], found[0][4]
+
+
+class Client:
+    """Plays ``scenario.clients[index]``; `run` are the steps of the main task."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        client: model.Client,
+        addresses: List[Address],
+        counters: Counters,
+        tracer: Tracer,
+        *,
+        local_ip: Optional[str],
+        connect_timeout_s: float,
+    ) -> None:
+        self._loop = loop
+        self._client = client
+        self._addresses = addresses
+        self._counters = counters
+        self._tracer = tracer
+        self._local_ip = local_ip
+        self._connect_timeout_s = connect_timeout_s
+        self._checkpoints = Checkpoints(loop)
+        self._connections = 0
+
+    def run(self) -> Steps:
+        yield from self._thread(self._client.scenario)
+
+    def _thread(self, operations: Iterable[model.ClientOperation]) -> Steps:
+        for operation in operations:
+            if isinstance(operation, model.Connect):
+                yield from self._connect(operation)
+            elif isinstance(operation, model.ClientScope):
+                yield from self._loop.together([self._thread(thread) for thread in operation.threads])
+            elif isinstance(operation, model.ClientSleep):
+                yield (None, monotonic_ns() + operation.timeout_ms * 1_000_000)
+            elif isinstance(operation, model.Park):
+                self._event(f"park[{operation.checkpoint}]")
+                yield from self._checkpoints.park(operation.checkpoint)
+                self._event(f"uprk[{operation.checkpoint}]")
+            elif isinstance(operation, model.Unpark):
+                self._checkpoints.unpark(operation.checkpoint)
+            else:
+                self._event(f"trce[{self._tracer.name(operation.trace_id)}]")
+
+    def _event(self, text: str, number: int = 0) -> None:
+        if self._tracer.stdio:
+            self._tracer.event(number, text)
+
+    def _connect(self, connect: model.Connect) -> Steps:
+        if connect.router_id is not None:
+            raise UsageError("the scenario connects through a router, which pynetbench cannot; remove router_id")
+        number = self._connections
+        self._connections += 1
+        start_ns = monotonic_ns()
+        stream = yield from self._open(connect.server_id, start_ns)
+        try:
+            self._event(f"conn[{connect.client_connection_id}]={(monotonic_ns() - start_ns) // 1000}us", number)
+            stream.write_header(connect.server_connection_id)
+            player = Player(self._loop, stream, self._checkpoints, self._tracer, number, peer_decides_the_end=False)
+            yield from player.play(self._client.connections[connect.client_connection_id])
+        finally:
+            stream.close()
+
+    def _open(self, server_id: int, start_ns: int) -> Any:
+        """Steps that return a connected `Stream`. A server that is not there yet is tried again until the time is over."""
+        family, address = self._addresses[server_id]
+        peer = f"server {server_id} ({address[0]}:{address[1]})"
+        deadline_ns = start_ns + int(self._connect_timeout_s * 1e9)
+        while True:
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            configure(sock)
+            if self._local_ip is not None:
+                sock.bind((self._local_ip, 0))
+            result = sock.connect_ex(address)
+            stream = Stream(self._loop, sock, self._counters, peer)
+            try:
+                if result not in (0, errno.EINPROGRESS):
+                    raise OSError(result, os.strerror(result))
+                yield from stream.connected(deadline_ns)
+                return stream
+            except OSError as error:
+                stream.close()
+                if error.errno not in _NOT_YET or monotonic_ns() + RETRY_NS >= deadline_ns:
+                    spent_s = (monotonic_ns() - start_ns) / 1e9
+                    raise DriverError(f"cannot connect to {peer} within {spent_s:.1f} s: {error.strerror or error}") from error
+            yield (None, monotonic_ns() + RETRY_NS)

@@ -1,0 +1,252 @@
+# Copyright (c) The netbench.orchestrator authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A small event loop of generators over edge-triggered epoll. Private to the collection.
+
+asyncio would do, at three to five times the cost per operation, which is what limits a pure Python load generator. A task is a
+generator. It yields ``None`` to let others run, or ``(event, deadline_ns)`` to sleep until the event is set (resumed with True) or the
+deadline has passed (resumed with False); either may be None. Sockets, checkpoints and finished children are all events.
+
+An edge-triggered descriptor is registered once. Its events stay set until the user of the socket has seen "would block" and clears them,
+so waiting costs no system call of its own.
+"""
+
+from __future__ import annotations
+
+import heapq
+import select
+import signal
+import socket
+from collections import deque
+from time import monotonic_ns
+from typing import Deque, Dict, Generator, Iterable, List, Optional, Tuple
+
+from .errors import DriverError
+
+Yielded = Optional[Tuple[Optional["Event"], Optional[int]]]
+Steps = Generator[Yielded, bool, None]
+
+
+
+class Event:
+    """Something that a task can wait for. ``external``: set by the kernel, so waiting for it is not a deadlock."""
+
+    __slots__ = ("external", "is_set", "waiting")
+
+    def __init__(self, external: bool = False) -> None:
+        self.is_set = False
+        self.external = external
+        self.waiting: List[Task] = []
+
+    def clear(self) -> None:
+        self.is_set = False
+
+
+_NOW = Event()
+_NOW.is_set = True
+
+
+class Task:
+    """A running generator. ``error`` is set when it failed; ``finished`` in any case at its end."""
+
+    __slots__ = ("background", "deadline_ns", "ended", "error", "event", "finished", "resume_with", "steps", "timer_ns")
+
+    def __init__(self, steps: Steps, background: bool, finished: Optional[Event]) -> None:
+        self.steps = steps
+        self.background = background
+        self.finished = finished or Event()
+        self.error: Optional[BaseException] = None
+        self.ended = False
+        self.resume_with: Optional[bool] = None
+        self.event: Optional[Event] = None
+        self.deadline_ns: Optional[int] = None
+        self.timer_ns: Optional[int] = None
+
+
+class Watched:
+    """A socket under epoll, with the two events that the loop sets for it."""
+
+    __slots__ = ("readable", "sock", "writable")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.readable = Event(external=True)
+        self.writable = Event(external=True)
+
+
+class Loop:
+    """Runs tasks until the main one ends, or a signal arrives. See the module's text for the protocol of tasks."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._watched: Dict[int, Watched] = {}
+        self._ready: Deque[Task] = deque()
+        self._timers: List[Tuple[int, int, Task]] = []
+        self._sequence = 0
+        self._foreground = 0
+        self._stuck = 0
+        self.signal: Optional[signal.Signals] = None
+        self._wake_out, self._wake_in = socket.socketpair()
+        for end in (self._wake_out, self._wake_in):
+            end.setblocking(False)
+        self._epoll.register(self._wake_out, select.EPOLLIN)
+
+    def stop_at_signals(self, *signals: signal.Signals) -> None:
+        """Make `run` return, with ``self.signal`` set, when one of these arrives."""
+        signal.set_wakeup_fd(self._wake_in.fileno(), warn_on_full_buffer=False)
+        for number in signals:
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        self.signal = signal.Signals(number)
+
+    def watch(self, sock: socket.socket) -> Watched:
+        watched = Watched(sock)
+        self._watched[sock.fileno()] = watched
+        self._epoll.register(sock, select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET)
+        return watched
+
+    def close(self, watched: Watched) -> None:
+        """Stop watching, and close the socket."""
+        if watched.sock.fileno() >= 0:
+            del self._watched[watched.sock.fileno()]
+            watched.sock.close()  # leaves the epoll set by itself
+
+    def spawn(self, steps: Steps, *, background: bool = False, finished: Optional[Event] = None) -> Task:
+        """Start a task. Background tasks do not count when the loop looks for a deadlock."""
+        task = Task(steps, background, finished)
+        self._foreground += not background
+        self._ready.append(task)
+        return task
+
+    def cancel(self, task: Task) -> None:
+        """End another task where it is; its ``finally`` blocks run."""
+        if not task.ended:
+            self._unwait(task)
+            self._end(task)
+            task.steps.close()
+
+    def set(self, event: Event) -> None:
+        event.is_set = True
+        if event.waiting:
+            waiting, event.waiting = event.waiting, []
+            for task in waiting:
+                self._resume(task, True)
+
+    def run(self, main: Steps) -> None:
+        """Run until ``main`` ends; raises what it raised. Returns early, main unfinished, on a signal."""
+        task = self.spawn(main)
+        while not task.ended and self.signal is None:
+            self._poll()
+            for _ in range(len(self._ready)):
+                self._step(self._ready.popleft())
+        if task.error is not None:
+            raise task.error
+
+    def _poll(self) -> None:
+        timeout_s = 0.0
+        if not self._ready:
+            if self._stuck >= self._foreground:
+                raise DriverError("nothing can go on: every thread of the scenario waits for another one (park without a matching unpark)")
+            timeout_s = max(0, self._timers[0][0] - monotonic_ns()) / 1e9 if self._timers else -1
+        for descriptor, mask in self._epoll.poll(timeout_s):
+            watched = self._watched.get(descriptor)
+            if watched is None:
+                self._drain_wake_up()
+                continue
+            if mask & ~select.EPOLLOUT:
+                self.set(watched.readable)
+            if mask & ~select.EPOLLIN:
+                self.set(watched.writable)
+        if self._timers:
+            self._expire(monotonic_ns())
+
+    def _drain_wake_up(self) -> None:
+        try:
+            self._wake_out.recv(4096)
+        except BlockingIOError:
+            pass
+
+    def _expire(self, now_ns: int) -> None:
+        while self._timers and self._timers[0][0] <= now_ns:
+            _, _, task = heapq.heappop(self._timers)
+            task.timer_ns = None
+            if task.deadline_ns is None:
+                continue
+            if task.deadline_ns <= now_ns:
+                self._resume(task, False)
+            else:
+                self._arm(task)
+
+    def _arm(self, task: Task) -> None:
+        # A task waits many times for the same deadline; one timer in the heap is enough for all of them.
+        assert task.deadline_ns is not None
+        if task.timer_ns is None or task.deadline_ns < task.timer_ns:
+            self._sequence += 1
+            task.timer_ns = task.deadline_ns
+            heapq.heappush(self._timers, (task.deadline_ns, self._sequence, task))
+
+    def _resume(self, task: Task, value: bool) -> None:
+        self._unwait(task)
+        task.resume_with = value
+        self._ready.append(task)
+
+    def _unwait(self, task: Task) -> None:
+        self._stuck -= self._only_we_can_help(task)
+        if task.event is not None and task in task.event.waiting:
+            task.event.waiting.remove(task)
+        task.event = task.deadline_ns = None
+
+    def _step(self, task: Task) -> None:
+        if task.ended:
+            return
+        try:
+            wanted = task.steps.send(task.resume_with)  # type: ignore[arg-type]
+        except StopIteration:
+            self._end(task)
+            return
+        except Exception as error:
+            task.error = error
+            self._end(task)
+            return
+        event, deadline_ns = wanted or (_NOW, None)
+        if event is not None and event.is_set:
+            task.resume_with = True
+            self._ready.append(task)
+            return
+        task.event, task.deadline_ns = event, deadline_ns
+        if deadline_ns is not None:
+            self._arm(task)
+        if event is not None:
+            event.waiting.append(task)
+            self._stuck += self._only_we_can_help(task)
+
+    @staticmethod
+    def _only_we_can_help(task: Task) -> bool:
+        return not task.background and task.deadline_ns is None and task.event is not None and not task.event.external
+
+    def _end(self, task: Task) -> None:
+        task.ended = True
+        self._foreground -= not task.background
+        self.set(task.finished)
+
+    def sleep_until(self, deadline_ns: int) -> Steps:
+        yield (None, deadline_ns)
+
+    def together(self, threads: Iterable[Steps]) -> Steps:
+        """Run all at the same time. The first failure ends the others and is raised here."""
+        finished = Event()
+        tasks = [self.spawn(steps, finished=finished) for steps in threads]
+        running = len(tasks)
+        try:
+            while running:
+                yield (finished, None)
+                finished.clear()
+                running = 0
+                for task in tasks:
+                    if task.error is not None:
+                        raise task.error
+                    running += not task.ended
+        finally:
+            for task in tasks:
+                self.cancel(task)
