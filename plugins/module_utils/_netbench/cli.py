@@ -20,11 +20,12 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Iterator, List, Mapping, Optional, TextIO, Tuple
+from typing import TextIO
 
 from .client import Client, server_addresses
-from .errors import DriverError, NetbenchError, UsageError
+from .errors import NetbenchError, UsageError
 from .loop import Loop
 from .scenario import Scenario, check, parse
 from .server import Server, listen
@@ -42,16 +43,16 @@ class Settings:
     index: int
     scenario_path: str
     port: int
-    local_ip: Optional[str]
-    traces: Tuple[str, ...]
+    local_ip: str | None
+    traces: tuple[str, ...]
     verbose: bool
-    trace_file: Optional[str]
-    statistics: Optional[str]
+    trace_file: str | None
+    statistics: str | None
     interval_ms: int
     connect_timeout_s: float
 
 
-def main(argv: List[str], environ: Mapping[str, str]) -> int:
+def main(argv: list[str], environ: Mapping[str, str]) -> int:
     """Run the driver; ``argv`` without the program's name. Returns the exit status.
 
     A driver stopped by a signal writes its statistics and then ends by that very signal, as the original does.
@@ -67,15 +68,25 @@ def main(argv: List[str], environ: Mapping[str, str]) -> int:
     return 0
 
 
-def settings(argv: List[str], environ: Mapping[str, str]) -> Settings:
+def settings(argv: list[str], environ: Mapping[str, str]) -> Settings:
     """Arguments first, then environment, then defaults."""
-    parser = argparse.ArgumentParser(prog="pynetbench", description="Plays a netbench scenario over TCP.", allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog="pynetbench", description="Plays a netbench scenario over TCP.", allow_abbrev=False
+    )
     parser.add_argument("role", choices=("client", "server"))
     parser.add_argument("scenario", nargs="?", default=environ.get("SCENARIO"), help="JSON file [SCENARIO]")
-    parser.add_argument("-p", "--port", default=environ.get("PORT", "4433"), help="server: port to listen on [PORT, 4433]")
-    parser.add_argument("--server-id", default=environ.get("SERVER_ID", "0"), help="server: which of the scenario's [SERVER_ID, 0]")
-    parser.add_argument("--client-id", default=environ.get("CLIENT_ID", "0"), help="client: which of the scenario's [CLIENT_ID, 0]")
-    parser.add_argument("-i", "-l", "--ip", "--local-ip", default=environ.get("LOCAL_IP"), help="own address [LOCAL_IP, ::]")
+    parser.add_argument(
+        "-p", "--port", default=environ.get("PORT", "4433"), help="server: port to listen on [PORT, 4433]"
+    )
+    parser.add_argument(
+        "--server-id", default=environ.get("SERVER_ID", "0"), help="server: which of the scenario's [SERVER_ID, 0]"
+    )
+    parser.add_argument(
+        "--client-id", default=environ.get("CLIENT_ID", "0"), help="client: which of the scenario's [CLIENT_ID, 0]"
+    )
+    parser.add_argument(
+        "-i", "-l", "--ip", "--local-ip", default=environ.get("LOCAL_IP"), help="own address [LOCAL_IP, ::]"
+    )
     parser.add_argument("--trace", action="append", choices=TRACES, help="[TRACE, throughput]")
     parser.add_argument("-V", "--verbose", action="store_true", help="names instead of numbers in stdio traces")
     arguments = parser.parse_args(argv)
@@ -109,7 +120,7 @@ def _number(name: str, text: str, minimum: int, maximum: int) -> int:
     return int(text)
 
 
-def _local_ip(text: Optional[str]) -> Optional[str]:
+def _local_ip(text: str | None) -> str | None:
     """The address to bind, None for any."""
     if text is None:
         return None
@@ -120,7 +131,7 @@ def _local_ip(text: Optional[str]) -> Optional[str]:
     return None if address.is_unspecified and address.version == 6 else text
 
 
-def run(chosen: Settings, environ: Mapping[str, str]) -> Optional[signal.Signals]:
+def run(chosen: Settings, environ: Mapping[str, str]) -> signal.Signals | None:
     """Play the scenario. Returns the signal that stopped it, None if it ended by itself."""
     scenario = _scenario(chosen)
     _allow_many_descriptors()
@@ -130,7 +141,9 @@ def run(chosen: Settings, environ: Mapping[str, str]) -> Optional[signal.Signals
         tracer = Tracer(chosen.traces, scenario.traces, chosen.verbose, out, err)
         server = client = None
         if chosen.role == "server":
-            server = Server(loop, scenario.servers[chosen.index], listen(chosen.local_ip, chosen.port), counters, tracer)
+            server = Server(
+                loop, scenario.servers[chosen.index], listen(chosen.local_ip, chosen.port), counters, tracer
+            )
         else:
             addresses = server_addresses(len(scenario.servers), environ)
             client = Client(
@@ -150,7 +163,7 @@ def run(chosen: Settings, environ: Mapping[str, str]) -> Optional[signal.Signals
             loop.spawn(statistics.ticks(chosen.interval_ms), background=True)
         if tracer.throughput:
             loop.spawn(tracer.report_throughput(counters), background=True)
-        error: Optional[str] = "the driver failed unexpectedly"
+        error: str | None = "the driver failed unexpectedly"
         try:
             loop.run((server or client).run())  # type: ignore[union-attr]
             stopped = chosen.role == "client" and loop.signal is not None
@@ -160,7 +173,11 @@ def run(chosen: Settings, environ: Mapping[str, str]) -> Optional[signal.Signals
             raise
         finally:
             if statistics is not None:
-                more = {"connections": server.connections, "failed_connections": server.failed_connections} if server else {}
+                more = (
+                    {"connections": server.connections, "failed_connections": server.failed_connections}
+                    if server
+                    else {}
+                )
                 statistics.end(tracer.histograms, error, **more)
     return loop.signal
 
@@ -176,12 +193,14 @@ def _scenario(chosen: Settings) -> Scenario:
         raise UsageError(f"{chosen.scenario_path}: {error}") from error
     count = len(scenario.servers if chosen.role == "server" else scenario.clients)
     if chosen.index >= count:
-        raise UsageError(f"{chosen.role.upper()}_ID={chosen.index}, but the scenario has {count} {chosen.role}(s), from 0")
+        raise UsageError(
+            f"{chosen.role.upper()}_ID={chosen.index}, but the scenario has {count} {chosen.role}(s), from 0"
+        )
     return scenario
 
 
 @contextlib.contextmanager
-def _trace_files(path: Optional[str]) -> Iterator[Tuple[TextIO, TextIO]]:
+def _trace_files(path: str | None) -> Iterator[tuple[TextIO, TextIO]]:
     if path is None:
         yield sys.stdout, sys.stderr
         return

@@ -8,23 +8,24 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Iterable, Mapping
 from time import monotonic_ns
-from typing import Any, Iterable, List, Mapping, Optional, Tuple
+from typing import Any
 
 from . import model
 from .errors import DriverError, UsageError
-from .loop import Loop, Steps, Yielded
+from .loop import Loop, Steps
 from .player import Checkpoints, Player
 from .stream import Counters, Stream, configure
 from .tracing import Tracer
 
 RETRY_NS = 50_000_000
 _NOT_YET = {errno.ECONNREFUSED, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ECONNRESET, errno.EAGAIN}
-Address = Tuple[socket.AddressFamily, Any]
+Address = tuple[socket.AddressFamily, Any]
 
 
-def server_addresses(count: int, environ: Mapping[str, str]) -> List[Address]:
-    """The addresses in ``SERVER_0`` … ``SERVER_<count-1>``, each ``host:port`` or ``[v6]:port``; all are needed, as in the original."""
+def server_addresses(count: int, environ: Mapping[str, str]) -> list[Address]:
+    """The addresses in ``SERVER_0`` …, each ``host:port`` or ``[v6]:port``. All are needed, as in the original."""
     return [_address(f"SERVER_{index}", environ) for index in range(count)]
 
 
@@ -49,11 +50,11 @@ class Client:
         self,
         loop: Loop,
         client: model.Client,
-        addresses: List[Address],
+        addresses: list[Address],
         counters: Counters,
         tracer: Tracer,
         *,
-        local_ip: Optional[str],
+        local_ip: str | None,
         connect_timeout_s: float,
     ) -> None:
         self._loop = loop
@@ -106,7 +107,7 @@ class Client:
             stream.close()
 
     def _open(self, server_id: int, start_ns: int) -> Any:
-        """Steps that return a connected `Stream`. A server that is not there yet is tried again until the time is over."""
+        """Steps that return a connected `Stream`. A server that is not there yet is tried again."""
         family, address = self._addresses[server_id]
         peer = f"server {server_id} ({address[0]}:{address[1]})"
         deadline_ns = start_ns + int(self._connect_timeout_s * 1e9)
@@ -126,5 +127,7 @@ class Client:
                 stream.close()
                 if error.errno not in _NOT_YET or monotonic_ns() + RETRY_NS >= deadline_ns:
                     spent_s = (monotonic_ns() - start_ns) / 1e9
-                    raise DriverError(f"cannot connect to {peer} within {spent_s:.1f} s: {error.strerror or error}") from error
+                    raise DriverError(
+                        f"cannot connect to {peer} within {spent_s:.1f} s: {error.strerror or error}"
+                    ) from error
             yield (None, monotonic_ns() + RETRY_NS)

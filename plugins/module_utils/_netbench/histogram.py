@@ -5,14 +5,14 @@
 
 Buckets are fixed by formula, so histograms of any two processes add up bucket by bucket. For a latency of ``v`` ns let
 ``shift = max(0, v.bit_length() - 7)``; the bucket is ``v >> shift`` in its octave, and its upper end, inclusive, is
-``(((v >> shift) + 1) << shift) - 1`` ns. So a bucket is exact below 128 ns, and at most 1/64 = 1.6 % wide above. Upper ends are written
-in µs with three decimals, which is exact.
+``(((v >> shift) + 1) << shift) - 1`` ns. So a bucket is exact below 128 ns, and at most 1/64 = 1.6 % wide above. Upper
+ends are written in µs with three decimals, which is exact.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Dict, List
+from typing import Any
 
 
 def upper_end_ns(latency_ns: int) -> int:
@@ -34,9 +34,9 @@ class Histogram:
         self._sum_ns += latency_ns
         self._counts[upper_end_ns(latency_ns)] += 1
 
-    def record(self) -> Dict[str, Any]:
-        """The fields of a ``latency`` line: ``count, min_us, max_us, sum_us, buckets [[upper_us, count], …]``, ascending."""
-        buckets: List[List[Any]] = [[upper_ns / 1000, count] for upper_ns, count in sorted(self._counts.items())]
+    def record(self) -> dict[str, Any]:
+        """The fields of a ``latency`` line; ``buckets`` is ``[[upper_us, count], …]``, ascending."""
+        buckets: list[list[Any]] = [[upper_ns / 1000, count] for upper_ns, count in sorted(self._counts.items())]
         return {
             "count": sum(self._counts.values()),
             "min_us": self._min_ns / 1000,

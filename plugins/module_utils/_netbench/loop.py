@@ -3,29 +3,31 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A small event loop of generators over edge-triggered epoll. Private to the collection.
 
-asyncio would do, at three to five times the cost per operation, which is what limits a pure Python load generator. A task is a
-generator. It yields ``None`` to let others run, or ``(event, deadline_ns)`` to sleep until the event is set (resumed with True) or the
-deadline has passed (resumed with False); either may be None. Sockets, checkpoints and finished children are all events.
+A driver spends its Python time between system calls, so its loop does one thing only, in few steps. A task is a
+generator. It yields ``None`` to let others run, or ``(event, deadline_ns)`` to sleep until the event is set
+(resumed with True) or the deadline has passed (resumed with False); either may be None. Sockets, checkpoints and
+finished children are all events.
 
-An edge-triggered descriptor is registered once. Its events stay set until the user of the socket has seen "would block" and clears them,
-so waiting costs no system call of its own.
+An edge-triggered descriptor is registered once. Its events stay set until the user of the socket has seen "would block"
+and clears them, so waiting costs no system call of its own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import select
 import signal
 import socket
 from collections import deque
+from collections.abc import Generator, Iterable
 from time import monotonic_ns
-from typing import Deque, Dict, Generator, Iterable, List, Optional, Tuple
+from typing import Optional
 
 from .errors import DriverError
 
-Yielded = Optional[Tuple[Optional["Event"], Optional[int]]]
+Yielded = Optional[tuple[Optional["Event"], Optional[int]]]
 Steps = Generator[Yielded, bool, None]
-
 
 
 class Event:
@@ -36,7 +38,7 @@ class Event:
     def __init__(self, external: bool = False) -> None:
         self.is_set = False
         self.external = external
-        self.waiting: List[Task] = []
+        self.waiting: list[Task] = []
 
     def clear(self) -> None:
         self.is_set = False
@@ -51,16 +53,16 @@ class Task:
 
     __slots__ = ("background", "deadline_ns", "ended", "error", "event", "finished", "resume_with", "steps", "timer_ns")
 
-    def __init__(self, steps: Steps, background: bool, finished: Optional[Event]) -> None:
+    def __init__(self, steps: Steps, background: bool, finished: Event | None) -> None:
         self.steps = steps
         self.background = background
         self.finished = finished or Event()
-        self.error: Optional[BaseException] = None
+        self.error: BaseException | None = None
         self.ended = False
-        self.resume_with: Optional[bool] = None
-        self.event: Optional[Event] = None
-        self.deadline_ns: Optional[int] = None
-        self.timer_ns: Optional[int] = None
+        self.resume_with: bool | None = None
+        self.event: Event | None = None
+        self.deadline_ns: int | None = None
+        self.timer_ns: int | None = None
 
 
 class Watched:
@@ -79,13 +81,13 @@ class Loop:
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        self._watched: Dict[int, Watched] = {}
-        self._ready: Deque[Task] = deque()
-        self._timers: List[Tuple[int, int, Task]] = []
+        self._watched: dict[int, Watched] = {}
+        self._ready: deque[Task] = deque()
+        self._timers: list[tuple[int, int, Task]] = []
         self._sequence = 0
         self._foreground = 0
         self._stuck = 0
-        self.signal: Optional[signal.Signals] = None
+        self.signal: signal.Signals | None = None
         self._wake_out, self._wake_in = socket.socketpair()
         for end in (self._wake_out, self._wake_in):
             end.setblocking(False)
@@ -112,7 +114,7 @@ class Loop:
             del self._watched[watched.sock.fileno()]
             watched.sock.close()  # leaves the epoll set by itself
 
-    def spawn(self, steps: Steps, *, background: bool = False, finished: Optional[Event] = None) -> Task:
+    def spawn(self, steps: Steps, *, background: bool = False, finished: Event | None = None) -> Task:
         """Start a task. Background tasks do not count when the loop looks for a deadlock."""
         task = Task(steps, background, finished)
         self._foreground += not background
@@ -147,7 +149,9 @@ class Loop:
         timeout_s = 0.0
         if not self._ready:
             if self._stuck >= self._foreground:
-                raise DriverError("nothing can go on: every thread of the scenario waits for another one (park without a matching unpark)")
+                raise DriverError(
+                    "nothing can go on: every thread of the scenario waits for another one; see its park and unpark"
+                )
             timeout_s = max(0, self._timers[0][0] - monotonic_ns()) / 1e9 if self._timers else -1
         for descriptor, mask in self._epoll.poll(timeout_s):
             watched = self._watched.get(descriptor)
@@ -162,10 +166,8 @@ class Loop:
             self._expire(monotonic_ns())
 
     def _drain_wake_up(self) -> None:
-        try:
+        with contextlib.suppress(BlockingIOError):
             self._wake_out.recv(4096)
-        except BlockingIOError:
-            pass
 
     def _expire(self, now_ns: int) -> None:
         while self._timers and self._timers[0][0] <= now_ns:

@@ -3,16 +3,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A netbench scenario as frozen data. Private to the collection.
 
-The format is that of the crate ``s2n-netbench`` 0.1 (``src/scenario.rs`` and ``src/operation.rs`` there). A plain operation
-is a class whose fields are exactly the keys of its JSON object; `PLAIN_CONNECTION_OPERATIONS` and
-`PLAIN_CLIENT_OPERATIONS` map the JSON names to them, so reading and writing need no further table. Bytes are application payload;
-times are milliseconds, as in the format.
+The format is that of the crate ``s2n-netbench`` 0.1 (``src/scenario.rs`` and ``src/operation.rs`` there). A plain
+operation is a class whose fields are exactly the keys of its JSON object; `PLAIN_CONNECTION_OPERATIONS` and
+`PLAIN_CLIENT_OPERATIONS` map the JSON names to them, so reading and writing need no further table. Bytes are
+application payload; times are milliseconds, as in the format.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Dict, Mapping, Optional, Tuple, Type, Union
+from typing import Union
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Connect:
     server_id: int
     server_connection_id: int
     client_connection_id: int
-    router_id: Optional[int] = None
+    router_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class Profile:
     """Measure how long the operations take."""
 
     trace_id: int
-    operations: Tuple[ConnectionOperation, ...]
+    operations: tuple[ConnectionOperation, ...]
 
 
 @dataclass(frozen=True)
@@ -128,35 +129,35 @@ class Iterate:
     A time-bounded repetition is cut off where it is when its time ends, also in the middle of a transfer.
     """
 
-    operations: Tuple[ConnectionOperation, ...]
-    count: Optional[int] = None
-    time_ms: Optional[int] = None
-    trace_id: Optional[int] = None
+    operations: tuple[ConnectionOperation, ...]
+    count: int | None = None
+    time_ms: int | None = None
+    trace_id: int | None = None
 
 
 @dataclass(frozen=True)
 class Scope:
     """Perform the threads' operations at the same time."""
 
-    threads: Tuple[Tuple[ConnectionOperation, ...], ...]
+    threads: tuple[tuple[ConnectionOperation, ...], ...]
 
 
 @dataclass(frozen=True)
 class ClientScope:
     """Perform the client threads' operations at the same time."""
 
-    threads: Tuple[Tuple[ClientOperation, ...], ...]
+    threads: tuple[tuple[ClientOperation, ...], ...]
 
 
 PlainConnectionOperation = Union[
-    Sleep, OpenBidirectionalStream, OpenSendStream, Send, SendFinish, SendRate, Receive, ReceiveAll, ReceiveFinish, ReceiveRate,
-    Park, Unpark, Trace,
+    Sleep, OpenBidirectionalStream, OpenSendStream, Send, SendFinish, SendRate, Receive, ReceiveAll, ReceiveFinish,
+    ReceiveRate, Park, Unpark, Trace,
 ]  # fmt: skip
 ConnectionOperation = Union[PlainConnectionOperation, Profile, Iterate, Scope]
 PlainClientOperation = Union[ClientSleep, Connect, Park, Unpark, Trace]
 ClientOperation = Union[PlainClientOperation, ClientScope]
 
-PLAIN_CONNECTION_OPERATIONS: Dict[str, Type[PlainConnectionOperation]] = {
+PLAIN_CONNECTION_OPERATIONS: dict[str, type[PlainConnectionOperation]] = {
     "sleep": Sleep,
     "open_bidirectional_stream": OpenBidirectionalStream,
     "open_send_stream": OpenSendStream,
@@ -171,7 +172,7 @@ PLAIN_CONNECTION_OPERATIONS: Dict[str, Type[PlainConnectionOperation]] = {
     "unpark": Unpark,
     "trace": Trace,
 }
-PLAIN_CLIENT_OPERATIONS: Dict[str, Type[PlainClientOperation]] = {
+PLAIN_CLIENT_OPERATIONS: dict[str, type[PlainClientOperation]] = {
     "sleep": ClientSleep,
     "connect": Connect,
     "park": Park,
@@ -182,26 +183,26 @@ PLAIN_CLIENT_OPERATIONS: Dict[str, Type[PlainClientOperation]] = {
 
 @dataclass(frozen=True)
 class Connection:
-    """What one end does on a connection: ``ops`` on streams it opens, ``peer_streams[i]`` on the i-th stream the peer opens."""
+    """What one end does on a connection: ``ops`` for the streams that it opens, ``peer_streams[i]`` for the peer's."""
 
-    ops: Tuple[ConnectionOperation, ...] = ()
-    peer_streams: Tuple[Tuple[ConnectionOperation, ...], ...] = ()
+    ops: tuple[ConnectionOperation, ...] = ()
+    peer_streams: tuple[tuple[ConnectionOperation, ...], ...] = ()
 
 
 @dataclass(frozen=True)
 class Client:
-    scenario: Tuple[ClientOperation, ...]
-    connections: Tuple[Connection, ...]
+    scenario: tuple[ClientOperation, ...]
+    connections: tuple[Connection, ...]
     name: str = ""
     configuration: Mapping[str, str] = field(default_factory=dict)
-    certificate_authorities: Tuple[int, ...] = ()
+    certificate_authorities: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Server:
-    """The three certificate fields are indices into `Scenario.certificates`, which may be empty for drivers without TLS."""
+    """The certificate fields are indices into `Scenario.certificates`, which may be empty for drivers without TLS."""
 
-    connections: Tuple[Connection, ...]
+    connections: tuple[Connection, ...]
     private_key: int
     certificate: int
     certificate_authority: int
@@ -214,12 +215,12 @@ class RouterOperation:
     """Routers are part of the format, but no driver we know plays them; kept as read."""
 
     name: str
-    arguments: Mapping[str, Union[int, bool]]
+    arguments: Mapping[str, int | bool]
 
 
 @dataclass(frozen=True)
 class Router:
-    scenario: Tuple[RouterOperation, ...]
+    scenario: tuple[RouterOperation, ...]
     name: str = ""
     configuration: Mapping[str, str] = field(default_factory=dict)
 
@@ -235,14 +236,14 @@ class Certificate:
 @dataclass(frozen=True)
 class Scenario:
     id: str
-    clients: Tuple[Client, ...]
-    servers: Tuple[Server, ...]
-    routers: Tuple[Router, ...] = ()
-    traces: Tuple[str, ...] = ()
-    certificates: Tuple[Certificate, ...] = ()
+    clients: tuple[Client, ...]
+    servers: tuple[Server, ...]
+    routers: tuple[Router, ...] = ()
+    traces: tuple[str, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
 
 
-NAMES: Dict[type, str] = {
+NAMES: dict[type, str] = {
     **{kind: name for name, kind in PLAIN_CLIENT_OPERATIONS.items()},
     **{kind: name for name, kind in PLAIN_CONNECTION_OPERATIONS.items()},
     Profile: "profile",

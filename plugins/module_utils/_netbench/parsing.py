@@ -1,16 +1,16 @@
 # Copyright (c) The netbench.orchestrator authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Scenario text to `Scenario` and back. Private to the collection.
+"""Scenario text to `Scenario`. Private to the collection.
 
-`parse` checks everything that can be known from the document alone: its schema here, its references in `references`. The
-original drivers read past unknown keys and panic on a wrong index; here both are refused, with the place.
+`parse` checks everything that can be known from the document alone: its schema here, its references in `references`.
+The original drivers read past unknown keys and panic on a wrong index; here both are refused, with the place.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Callable, Dict, Tuple, TypeVar, Union
+from typing import Any, Callable, TypeVar
 
 from . import model
 from .errors import ScenarioError
@@ -47,7 +47,7 @@ _ROUTER_OPERATIONS = {
 T = TypeVar("T")
 
 
-def parse(text: Union[str, bytes]) -> model.Scenario:
+def parse(text: str | bytes) -> model.Scenario:
     """Read a scenario. Every defect is a `ScenarioError` that names its place."""
     document = as_object(
         load(text), "", required=("id", "clients", "servers"), optional=("routers", "traces", "certificates")
@@ -64,63 +64,25 @@ def parse(text: Union[str, bytes]) -> model.Scenario:
     return scenario
 
 
-def dump(scenario: model.Scenario) -> Dict[str, Any]:
-    """The scenario as the JSON object that `parse` reads, without the keys that the original leaves out when empty."""
-    return {
-        "id": scenario.id,
-        "clients": [
-            _without_empty(
-                name=client.name,
-                scenario=[_dump_operation(operation) for operation in client.scenario],
-                connections=[_dump_connection(connection) for connection in client.connections],
-                configuration=dict(client.configuration),
-                certificate_authorities=list(client.certificate_authorities),
-                keep=("scenario", "connections"),
-            )
-            for client in scenario.clients
-        ],
-        "servers": [
-            _without_empty(
-                name=server.name,
-                connections=[_dump_connection(connection) for connection in server.connections],
-                configuration=dict(server.configuration),
-                private_key=server.private_key,
-                certificate=server.certificate,
-                certificate_authority=server.certificate_authority,
-                keep=("connections", "private_key", "certificate", "certificate_authority"),
-            )
-            for server in scenario.servers
-        ],
-        **_without_empty(
-            routers=[
-                _without_empty(
-                    name=router.name,
-                    scenario=[{operation.name: dict(operation.arguments)} for operation in router.scenario],
-                    configuration=dict(router.configuration),
-                    keep=("scenario",),
-                )
-                for router in scenario.routers
-            ],
-            traces=list(scenario.traces),
-            certificates=[_without_empty(pem=one.pem, pkcs12=one.pkcs12) for one in scenario.certificates],
-        ),
-    }
-
-
-def _each(value: Any, place: str, read: Callable[[Any, str], T]) -> Tuple[T, ...]:
+def _each(value: Any, place: str, read: Callable[[Any, str], T]) -> tuple[T, ...]:
     return tuple(read(item, f"{place}[{index}]") for index, item in enumerate(as_list(value, place)))
 
 
 def _client(value: Any, place: str) -> model.Client:
     client = as_object(
-        value, place, required=("scenario", "connections"), optional=("name", "configuration", "certificate_authorities")
+        value,
+        place,
+        required=("scenario", "connections"),
+        optional=("name", "configuration", "certificate_authorities"),
     )
     return model.Client(
         scenario=_operations(client["scenario"], f"{place}.scenario", 1, _client_operation),
         connections=_each(client["connections"], f"{place}.connections", _connection),
         name=as_text(client.get("name", ""), f"{place}.name"),
         configuration=_configuration(client.get("configuration", {}), f"{place}.configuration"),
-        certificate_authorities=_each(client.get("certificate_authorities", []), f"{place}.certificate_authorities", as_unsigned),
+        certificate_authorities=_each(
+            client.get("certificate_authorities", []), f"{place}.certificate_authorities", as_unsigned
+        ),
     )
 
 
@@ -138,7 +100,7 @@ def _server(value: Any, place: str) -> model.Server:
 def _connection(value: Any, place: str) -> model.Connection:
     connection = as_object(value, place, optional=("ops", "peer_streams"))
 
-    def stream(operations: Any, stream_place: str) -> Tuple[model.ConnectionOperation, ...]:
+    def stream(operations: Any, stream_place: str) -> tuple[model.ConnectionOperation, ...]:
         return _operations(operations, stream_place, 1, _connection_operation)
 
     return model.Connection(
@@ -147,7 +109,7 @@ def _connection(value: Any, place: str) -> model.Connection:
     )
 
 
-def _operations(value: Any, place: str, depth: int, read: Callable[[Any, str, int], T]) -> Tuple[T, ...]:
+def _operations(value: Any, place: str, depth: int, read: Callable[[Any, str, int], T]) -> tuple[T, ...]:
     if depth > MAX_DEPTH:
         raise ScenarioError(place, f"operations are nested deeper than {MAX_DEPTH} levels; flatten them")
     return tuple(read(item, f"{place}[{index}]", depth) for index, item in enumerate(as_list(value, place)))
@@ -157,7 +119,8 @@ def _client_operation(value: Any, place: str, depth: int) -> model.ClientOperati
     name, arguments, place = _named(value, place, _CLIENT_OPERATIONS)
     if name == "scope":
         return model.ClientScope(_threads(arguments, place, depth, _client_operation))
-    return _plain(name, arguments, place, model.PLAIN_CLIENT_OPERATIONS[name])
+    plain: model.PlainClientOperation = _plain(name, arguments, place, model.PLAIN_CLIENT_OPERATIONS[name])
+    return plain
 
 
 def _connection_operation(value: Any, place: str, depth: int) -> model.ConnectionOperation:
@@ -172,7 +135,8 @@ def _connection_operation(value: Any, place: str, depth: int) -> model.Connectio
         )
     if name == "iterate":
         return _iterate(arguments, place, depth)
-    return _plain(name, arguments, place, model.PLAIN_CONNECTION_OPERATIONS[name])
+    plain: model.PlainConnectionOperation = _plain(name, arguments, place, model.PLAIN_CONNECTION_OPERATIONS[name])
+    return plain
 
 
 def _iterate(arguments: Any, place: str, depth: int) -> model.Iterate:
@@ -193,38 +157,44 @@ def _iterate(arguments: Any, place: str, depth: int) -> model.Iterate:
     return model.Iterate(operations, count=amount, trace_id=trace_id)
 
 
-def _threads(arguments: Any, place: str, depth: int, read: Callable[[Any, str, int], T]) -> Tuple[Tuple[T, ...], ...]:
+def _threads(arguments: Any, place: str, depth: int, read: Callable[[Any, str, int], T]) -> tuple[tuple[T, ...], ...]:
     as_object(arguments, place, required=("threads",))
-    return _each(arguments["threads"], f"{place}.threads", lambda thread, where: _operations(thread, where, depth + 1, read))
+    return _each(
+        arguments["threads"], f"{place}.threads", lambda thread, where: _operations(thread, where, depth + 1, read)
+    )
 
 
-def _named(value: Any, place: str, known: Tuple[str, ...]) -> Tuple[str, Any, str]:
+def _named(value: Any, place: str, known: tuple[str, ...]) -> tuple[str, Any, str]:
     """The one key of an object ``{name: arguments}``, its value, and its place."""
     if not isinstance(value, dict) or len(value) != 1:
-        raise ScenarioError(place, f"expected an object with one key, one of {', '.join(sorted(known))}; found {shown(value)}")
+        raise ScenarioError(
+            place, f"expected an object with one key, one of {', '.join(sorted(known))}; found {shown(value)}"
+        )
     ((name, arguments),) = value.items()
     if name not in known:
         raise ScenarioError(place, f"unknown operation {shown(name)}; {suggestion(name, known)}")
     return name, arguments, f"{place}.{name}"
 
 
-def _plain(name: str, arguments: Any, place: str, kind: Callable[..., T]) -> T:
+def _plain(name: str, arguments: Any, place: str, kind: type[Any]) -> Any:
     """A plain operation: its class's fields are its JSON keys, all unsigned."""
-    fields = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    fields = [field.name for field in dataclasses.fields(kind)]
     as_object(
         arguments,
         place,
         required=[field for field in fields if field not in _OPTIONAL_FIELDS],
         optional=[field for field in fields if field in _OPTIONAL_FIELDS],
     )
-    return kind(**{
-        key: as_unsigned(value, f"{place}.{key}", minimum=1 if f"{name}.{key}" in _AT_LEAST_ONE else 0)
-        for key, value in arguments.items()
-        if not (key in _OPTIONAL_FIELDS and value is None)
-    })
+    return kind(
+        **{
+            key: as_unsigned(value, f"{place}.{key}", minimum=1 if f"{name}.{key}" in _AT_LEAST_ONE else 0)
+            for key, value in arguments.items()
+            if not (key in _OPTIONAL_FIELDS and value is None)
+        }
+    )
 
 
-def _configuration(value: Any, place: str) -> Dict[str, str]:
+def _configuration(value: Any, place: str) -> dict[str, str]:
     if not isinstance(value, dict):
         raise ScenarioError(place, f"expected an object, found {shown(value)}")
     return {as_text(key, place): as_text(item, f"{place}.{shown(key)}") for key, item in value.items()}
@@ -253,29 +223,3 @@ def _router_operation(value: Any, place: str) -> model.RouterOperation:
 def _certificate(value: Any, place: str) -> model.Certificate:
     certificate = as_object(value, place, optional=("pem", "pkcs12"))
     return model.Certificate(**{key: as_text(item, f"{place}.{key}") for key, item in certificate.items()})
-
-
-def _dump_operation(operation: Union[model.ConnectionOperation, model.ClientOperation]) -> Dict[str, Any]:
-    if isinstance(operation, (model.Scope, model.ClientScope)):
-        return {"scope": {"threads": [[_dump_operation(one) for one in thread] for thread in operation.threads]}}
-    if isinstance(operation, model.Profile):
-        return {"profile": {"trace_id": operation.trace_id, "operations": [_dump_operation(one) for one in operation.operations]}}
-    if isinstance(operation, model.Iterate):
-        timed = operation.time_ms is not None
-        iterate: Dict[str, Any] = {
-            "value": {"time": {"amount_ms": operation.time_ms}} if timed else {"count": {"amount": operation.count}},
-            "operations": [_dump_operation(one) for one in operation.operations],
-        }
-        return {"iterate": iterate if operation.trace_id is None else {**iterate, "trace_id": operation.trace_id}}
-    return {model.NAMES[type(operation)]: {key: value for key, value in vars(operation).items() if value is not None}}
-
-
-def _dump_connection(connection: model.Connection) -> Dict[str, Any]:
-    return _without_empty(
-        ops=[_dump_operation(operation) for operation in connection.ops],
-        peer_streams=[[_dump_operation(operation) for operation in stream] for stream in connection.peer_streams],
-    )
-
-
-def _without_empty(keep: Tuple[str, ...] = (), **items: Any) -> Dict[str, Any]:
-    return {key: value for key, value in items.items() if key in keep or value}

@@ -3,15 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Plays the operations of one connection. Private to the collection.
 
-What the operations mean is read from the original driver (``s2n-netbench`` 0.1, ``src/driver/thread.rs``), with two exceptions. A stream that ends
-before a ``receive`` has all its bytes is an error here; the original takes it for done. And ``send_finish`` closes our half of the TCP
-connection, so that ``receive_all`` at the other end ends.
+What the operations mean is read from the original driver (``s2n-netbench`` 0.1, ``src/driver/thread.rs``), with two
+exceptions. A stream that ends before a ``receive`` has all its bytes is an error here; the original takes it for done.
+And ``send_finish`` closes our half of the TCP connection, so that ``receive_all`` at the other end ends.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from time import monotonic_ns
-from typing import Dict, Iterable, Optional, Set
 
 from . import model
 from .errors import DriverError
@@ -28,10 +28,10 @@ class Checkpoints:
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
-        self._passed: Set[int] = set()
+        self._passed: set[int] = set()
         self._changed = Event()
 
-    def park(self, checkpoint: int, deadline_ns: Optional[int] = None) -> Steps:
+    def park(self, checkpoint: int, deadline_ns: int | None = None) -> Steps:
         while checkpoint not in self._passed:
             self._changed.clear()
             if not (yield (self._changed, deadline_ns)):
@@ -47,7 +47,14 @@ class Player:
     """Plays a connection: this end's ``ops`` beside its answers to the stream of the peer."""
 
     def __init__(
-        self, loop: Loop, stream: Stream, checkpoints: Checkpoints, tracer: Tracer, number: int, *, peer_decides_the_end: bool
+        self,
+        loop: Loop,
+        stream: Stream,
+        checkpoints: Checkpoints,
+        tracer: Tracer,
+        number: int,
+        *,
+        peer_decides_the_end: bool,
     ) -> None:
         self._loop = loop
         self._stream = stream
@@ -55,8 +62,8 @@ class Player:
         self._tracer = tracer
         self._number = number
         self._peer_decides_the_end = peer_decides_the_end
-        self._send_paces: Dict[int, Pace] = {}
-        self._receive_paces: Dict[int, Pace] = {}
+        self._send_paces: dict[int, Pace] = {}
+        self._receive_paces: dict[int, Pace] = {}
         self._opened = False
 
     def play(self, connection: model.Connection) -> Steps:
@@ -76,10 +83,12 @@ class Player:
         if self._tracer.stdio:
             self._tracer.event(self._number, text)
 
-    def _thread(self, operations: Iterable[model.ConnectionOperation], deadline_ns: Optional[int]) -> Steps:
+    def _thread(self, operations: Iterable[model.ConnectionOperation], deadline_ns: int | None) -> Steps:
         for operation in operations:
             if isinstance(operation, model.Send):
-                sent = yield from self._stream.send(operation.bytes, self._send_paces.get(operation.stream_id), deadline_ns)
+                sent = yield from self._stream.send(
+                    operation.bytes, self._send_paces.get(operation.stream_id), deadline_ns
+                )
                 self._event(f"send[{operation.stream_id}]={sent}")
             elif isinstance(operation, model.Receive):
                 pace = self._receive_paces.get(operation.stream_id)
@@ -92,7 +101,9 @@ class Player:
             elif isinstance(operation, model.Iterate):
                 yield from self._iterate(operation, deadline_ns)
             elif isinstance(operation, model.ReceiveAll):
-                received = yield from self._stream.receive(None, self._receive_paces.get(operation.stream_id), deadline_ns)
+                received = yield from self._stream.receive(
+                    None, self._receive_paces.get(operation.stream_id), deadline_ns
+                )
                 self._event(f"recv[{operation.stream_id}]={received}")
             elif isinstance(operation, model.Scope):
                 yield from self._loop.together([self._thread(thread, deadline_ns) for thread in operation.threads])
@@ -123,14 +134,14 @@ class Player:
         elif isinstance(operation, model.Trace):
             self._event(f"trce[{self._tracer.name(operation.trace_id)}]")
 
-    def _sleep(self, amount_ms: int, deadline_ns: Optional[int]) -> Steps:
+    def _sleep(self, amount_ms: int, deadline_ns: int | None) -> Steps:
         end_ns = monotonic_ns() + amount_ms * 1_000_000
         if deadline_ns is not None and deadline_ns < end_ns:
             yield (None, deadline_ns)
             raise TimeUp
         yield (None, end_ns)
 
-    def _iterate(self, iterate: model.Iterate, deadline_ns: Optional[int]) -> Steps:
+    def _iterate(self, iterate: model.Iterate, deadline_ns: int | None) -> Steps:
         if iterate.count is not None:
             for _ in range(iterate.count):
                 yield from self._once(iterate, deadline_ns)
@@ -150,7 +161,7 @@ class Player:
         if deadline_ns is not None and monotonic_ns() >= deadline_ns:
             raise TimeUp
 
-    def _once(self, iterate: model.Iterate, deadline_ns: Optional[int]) -> Steps:
+    def _once(self, iterate: model.Iterate, deadline_ns: int | None) -> Steps:
         start_ns = monotonic_ns()
         yield from self._thread(iterate.operations, deadline_ns)
         if iterate.trace_id is not None:

@@ -1,7 +1,7 @@
 # Copyright (c) The netbench.orchestrator authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The server end: listens, answers each connection with the operations that its client asks for. Private to the collection.
+"""The server end: answers each connection with the operations that its client asks for. Private to the collection.
 
 A connection that fails is reported and counted; the server goes on, as the original does, until it is told to stop.
 """
@@ -12,7 +12,6 @@ import errno
 import socket
 import sys
 from time import monotonic_ns
-from typing import Optional
 
 from . import model
 from .errors import DriverError, NetbenchError
@@ -26,7 +25,7 @@ _OUT_OF_DESCRIPTORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _CLIENT_LEFT_EARLY = {errno.ECONNABORTED, errno.EINTR}
 
 
-def listen(local_ip: Optional[str], port: int) -> socket.socket:
+def listen(local_ip: str | None, port: int) -> socket.socket:
     """A listening socket on the address; without one, on all addresses of both families."""
     if local_ip in (None, "::") and not socket.has_dualstack_ipv6():
         local_ip = "0.0.0.0"
@@ -49,7 +48,9 @@ def listen(local_ip: Optional[str], port: int) -> socket.socket:
 class Server:
     """Plays ``scenario.servers[index]``; `run` are the steps of the main task, which never end by themselves."""
 
-    def __init__(self, loop: Loop, server: model.Server, sock: socket.socket, counters: Counters, tracer: Tracer) -> None:
+    def __init__(
+        self, loop: Loop, server: model.Server, sock: socket.socket, counters: Counters, tracer: Tracer
+    ) -> None:
         self._loop = loop
         self._server = server
         self._sock = sock
@@ -86,7 +87,9 @@ class Server:
                 self._tracer.event(number, f"conn[{number}]=0us")
             index = yield from stream.read_header()
             if index >= len(self._server.connections):
-                raise DriverError(f"{peer} asked for connection {index}, but this server has {len(self._server.connections)}")
+                raise DriverError(
+                    f"{peer} asked for connection {index}, but this server has {len(self._server.connections)}"
+                )
             player = Player(
                 self._loop, stream, Checkpoints(self._loop), self._tracer, number, peer_decides_the_end=True
             )

@@ -3,18 +3,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One TCP connection as the scenario's single duplex stream. Private to the collection.
 
-The payload means nothing, so no byte of it is touched: sends come from a file in memory by ``sendfile``, received bytes are discarded in
-the kernel by ``MSG_TRUNC`` (tcp(7)). What is counted is what the kernel took from us and what was taken off the receive queue.
+The payload means nothing, so no byte of it is touched: sends come from a file in memory by ``sendfile``, received bytes
+are discarded in the kernel by ``MSG_TRUNC`` (tcp(7)). What is counted is what the kernel took from us and what was
+taken off the receive queue.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import struct
+from collections.abc import Generator
 from dataclasses import dataclass
 from time import monotonic_ns
-from typing import Callable, Generator, Optional
+from typing import Callable
 
 from .errors import DriverError
 from .loop import Event, Loop, Watched, Yielded
@@ -23,7 +26,7 @@ CHUNK_BYTES = 4 * 1024 * 1024
 HEADER = struct.Struct(">Q")
 HEADER_TIMEOUT_S = 30
 PEER_SILENCE_S = 30
-"""A peer that acknowledges nothing for so long is gone; an established connection without traffic is probed in that time."""
+"""A peer that acknowledges nothing for so long is gone; a connection without traffic is probed in that time."""
 _TURNS = 4
 """Successful system calls in a row before other connections have their turn."""
 _TCP_INFO_UNACKED = struct.Struct("=24xI28xI")
@@ -46,11 +49,11 @@ class Counters:
 
     rx_bytes: int = 0
     tx_bytes: int = 0
-    first_byte_ns: Optional[int] = None
+    first_byte_ns: int | None = None
 
 
 class Pace:
-    """At most ``bytes`` in each period, on a grid of periods; what a period leaves unused is lost, as in the original."""
+    """At most so many bytes in each period, on a grid of periods; what a period leaves unused is lost."""
 
     def __init__(self, limit_bytes: int, period_ms: int) -> None:
         self._limit = limit_bytes
@@ -111,17 +114,15 @@ class Stream:
         return int(HEADER.unpack(header)[0])
 
     def finish_sending(self) -> None:
-        try:
+        with contextlib.suppress(OSError):  # a peer that is gone already has all that it wanted
             self._sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass  # the peer is gone, and has all that it wanted
 
-    def send(self, total: int, pace: Optional[Pace], deadline_ns: Optional[int]) -> Amounts:
+    def send(self, total: int, pace: Pace | None, deadline_ns: int | None) -> Amounts:
         """Send exactly ``total`` bytes."""
         moved = yield from self._transfer(total, pace, deadline_ns, self._send_some, self._watched.writable)
         return moved
 
-    def receive(self, total: Optional[int], pace: Optional[Pace], deadline_ns: Optional[int]) -> Amounts:
+    def receive(self, total: int | None, pace: Pace | None, deadline_ns: int | None) -> Amounts:
         """Receive exactly ``total`` bytes, or with None all until the peer finishes."""
         moved = yield from self._transfer(total, pace, deadline_ns, self._receive_some, self._watched.readable)
         if total is not None and moved < total:
@@ -139,7 +140,7 @@ class Stream:
         return received
 
     def _transfer(
-        self, total: Optional[int], pace: Optional[Pace], deadline_ns: Optional[int], attempt: Callable[[int], int], event: Event
+        self, total: int | None, pace: Pace | None, deadline_ns: int | None, attempt: Callable[[int], int], event: Event
     ) -> Amounts:
         moved = turns = 0
         while total is None or moved < total:
@@ -162,7 +163,9 @@ class Stream:
                     self._check_peer(moved, total)
                 continue
             except OSError as error:
-                raise PeerGone(f"{self._peer} ended the connection after {moved} of {total} bytes: {error.strerror}") from error
+                raise PeerGone(
+                    f"{self._peer} ended the connection after {moved} of {total} bytes: {error.strerror}"
+                ) from error
             if not amount:
                 break
             if self._counters.first_byte_ns is None:
@@ -177,21 +180,23 @@ class Stream:
                 _check_time(deadline_ns)
         return moved
 
-    def _check_peer(self, moved: int, total: Optional[int]) -> None:
+    def _check_peer(self, moved: int, total: int | None) -> None:
         """Raise if the kernel has waited too long for an acknowledgement (a closed window is no fault of the peer)."""
         info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_UNACKED.size)
         unacked, last_ack_ms = _TCP_INFO_UNACKED.unpack(info)
         if unacked and last_ack_ms >= PEER_SILENCE_S * 1000:
-            raise PeerGone(f"{self._peer} has acknowledged nothing for {last_ack_ms / 1000:.0f} s, after {moved} of {total} bytes")
+            raise PeerGone(
+                f"{self._peer} has acknowledged nothing for {last_ack_ms / 1000:.0f} s, after {moved} of {total} bytes"
+            )
 
 
-def _check_time(deadline_ns: Optional[int]) -> None:
+def _check_time(deadline_ns: int | None) -> None:
     if deadline_ns is not None and monotonic_ns() >= deadline_ns:
         raise TimeUp
 
 
 _DISCARDED = bytearray(CHUNK_BYTES)  # never written to, so it costs no memory
-_payload_descriptor: Optional[int] = None
+_payload_descriptor: int | None = None
 
 
 def _payload() -> int:

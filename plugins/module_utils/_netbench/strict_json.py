@@ -3,15 +3,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Strict and bounded reading of JSON for scenarios. Private to the collection.
 
-Scenario files come from strangers. Whatever the text holds, the outcome is a value or a `ScenarioError` with the place, within a
-bounded memory: size and number of containers are limited before the text is decoded, integers before they are converted.
+Scenario files come from strangers. Whatever the text holds, the outcome is a value or a `ScenarioError` with the place,
+within a bounded memory: size and number of containers are limited before the text is decoded, integers before they are
+converted.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-from typing import Any, Collection, Dict, List, NoReturn, Tuple, Union
+from collections import Counter
+from collections.abc import Collection
+from typing import Any, NoReturn
 
 from .errors import ScenarioError
 
@@ -20,7 +23,7 @@ MAX_CONTAINERS = 1_000_000
 U64_MAX = 2**64 - 1
 
 
-def load(text: Union[str, bytes]) -> Any:
+def load(text: str | bytes) -> Any:
     """The JSON value of ``text``, without floats, duplicate keys, or integers beyond 64 bits."""
     if isinstance(text, str):
         try:
@@ -28,19 +31,29 @@ def load(text: Union[str, bytes]) -> Any:
         except UnicodeEncodeError as error:
             raise ScenarioError("", f"the scenario is not valid Unicode text: {error.reason}") from None
     if len(text) > MAX_TEXT_BYTES:
-        raise ScenarioError("", f"the scenario has {len(text)} bytes; at most {MAX_TEXT_BYTES} are read. Use fewer hosts or connections")
+        raise ScenarioError(
+            "", f"the scenario has {len(text)} bytes; at most {MAX_TEXT_BYTES} are read. Use fewer hosts or connections"
+        )
     if text.count(b"{") + text.count(b"[") > MAX_CONTAINERS:
-        raise ScenarioError("", f"the scenario has more than {MAX_CONTAINERS} objects and lists. Use fewer hosts or connections")
+        raise ScenarioError(
+            "", f"the scenario has more than {MAX_CONTAINERS} objects and lists. Use fewer hosts or connections"
+        )
     try:
         decoded = text.decode()
     except UnicodeDecodeError as error:
         raise ScenarioError("", f"the scenario is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
     try:
         return json.loads(
-            decoded, parse_int=_integer, parse_float=_refuse_number, parse_constant=_refuse_number, object_pairs_hook=_object
+            decoded,
+            parse_int=_integer,
+            parse_float=_refuse_number,
+            parse_constant=_refuse_number,
+            object_pairs_hook=_object,
         )
     except json.JSONDecodeError as error:
-        raise ScenarioError("", f"the scenario is not JSON: line {error.lineno}, column {error.colno}: {error.msg}") from None
+        raise ScenarioError(
+            "", f"the scenario is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
+        ) from None
     except RecursionError:
         raise ScenarioError("", "the scenario is nested too deeply to be read") from None
 
@@ -52,14 +65,15 @@ def _integer(digits: str) -> int:
 
 
 def _refuse_number(digits: str) -> NoReturn:
-    raise ScenarioError("", f"the number {shown(digits)} is not a whole number between 0 and 2^64 - 1; the format has no others")
+    raise ScenarioError(
+        "", f"the number {shown(digits)} is not a whole number between 0 and 2^64 - 1; the format has no others"
+    )
 
 
-def _object(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
         raise ScenarioError("", f"the key {shown(twice)} appears twice in one object; keep one of them")
     return result
 
@@ -78,7 +92,9 @@ def suggestion(word: str, known: Collection[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(sorted(known))}"
 
 
-def as_object(value: Any, place: str, *, required: Collection[str] = (), optional: Collection[str] = ()) -> Dict[str, Any]:
+def as_object(
+    value: Any, place: str, *, required: Collection[str] = (), optional: Collection[str] = ()
+) -> dict[str, Any]:
     """``value`` as an object with exactly these keys."""
     if not isinstance(value, dict):
         raise ScenarioError(place, f"expected an object, found {shown(value)}")
@@ -92,7 +108,7 @@ def as_object(value: Any, place: str, *, required: Collection[str] = (), optiona
     return value
 
 
-def as_list(value: Any, place: str) -> List[Any]:
+def as_list(value: Any, place: str) -> list[Any]:
     if not isinstance(value, list):
         raise ScenarioError(place, f"expected a list, found {shown(value)}")
     return value
@@ -104,7 +120,9 @@ def as_text(value: Any, place: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ScenarioError(place, "the string holds half of a surrogate pair, which is no character; remove it") from None
+        raise ScenarioError(
+            place, "the string holds half of a surrogate pair, which is no character; remove it"
+        ) from None
     return value
 
 
@@ -112,6 +130,12 @@ def as_unsigned(value: Any, place: str, *, minimum: int = 0, maximum: int = U64_
     if isinstance(value, bool) or not isinstance(value, int):
         raise ScenarioError(place, f"expected a whole number, found {shown(value)}")
     if not minimum <= value <= maximum:
-        bound = f"at least {minimum}" if value < minimum else "less than 2^64" if maximum == U64_MAX else f"at most {maximum}"
+        bound = (
+            f"at least {minimum}"
+            if value < minimum
+            else "less than 2^64"
+            if maximum == U64_MAX
+            else f"at most {maximum}"
+        )
         raise ScenarioError(place, f"{value} is out of range; expected {bound}")
     return value

@@ -3,15 +3,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a driver says while it runs: traces for people, a statistics file for programs. Private to the collection.
 
-Traces look like those of the original drivers. The statistics file (JSON lines, ``schema`` 1) has one ``start``, an ``interval`` on each point
-of a fixed monotonic grid and one at the very end, a ``latency`` per measured trace, and one ``end``. Bytes are payload, cumulative.
+Traces look like those of the original drivers. The statistics file (JSON lines, ``schema`` 1) has one ``start``, an
+``interval`` on each point of a fixed monotonic grid and one at the very end, a ``latency`` per measured trace, and one
+``end``. Bytes are payload, cumulative.
 """
 
 from __future__ import annotations
 
 import json
 from time import monotonic_ns, time_ns
-from typing import Any, Dict, Optional, TextIO, Tuple
+from typing import Any, TextIO
 
 from .histogram import Histogram
 from .loop import Steps
@@ -37,7 +38,7 @@ class Statistics:
             yield (None, next_ns)
             self._interval()
 
-    def end(self, histograms: Dict[str, Histogram], error: Optional[str], **more: int) -> None:
+    def end(self, histograms: dict[str, Histogram], error: str | None, **more: int) -> None:
         self._interval()
         for name, histogram in sorted(histograms.items()):
             self._write("latency", trace=name, **histogram.record())
@@ -59,18 +60,18 @@ class Statistics:
         self._file.flush()
 
 
-def _clocks() -> Dict[str, int]:
+def _clocks() -> dict[str, int]:
     return {"monotonic_ns": monotonic_ns(), "wall_ns": time_ns()}
 
 
-def _bytes(counters: Counters) -> Dict[str, int]:
+def _bytes(counters: Counters) -> dict[str, int]:
     return {"rx_bytes": counters.rx_bytes, "tx_bytes": counters.tx_bytes}
 
 
 class Tracer:
-    """The original's traces: ``throughput`` each second, ``stdio`` for each event, and always the latencies of profiles."""
+    """The original's traces: ``throughput`` each second, ``stdio`` for each event. Keeps the latencies of profiles."""
 
-    def __init__(self, kinds: Tuple[str, ...], names: Tuple[str, ...], verbose: bool, out: TextIO, err: TextIO) -> None:
+    def __init__(self, kinds: tuple[str, ...], names: tuple[str, ...], verbose: bool, out: TextIO, err: TextIO) -> None:
         self.stdio = "stdio" in kinds
         self.throughput = "throughput" in kinds
         self._names = names
@@ -78,7 +79,7 @@ class Tracer:
         self._out = out
         self._err = err
         self._start_ns = monotonic_ns()
-        self.histograms: Dict[str, Histogram] = {}
+        self.histograms: dict[str, Histogram] = {}
 
     def event(self, connection: int, text: str) -> None:
         """One line such as ``0:00:00.000341 [0] send[0]=1000``; call only when `stdio` is set."""
@@ -94,7 +95,7 @@ class Tracer:
             self.event(connection, f"prof[{self.name(trace_id)}]={duration_text(elapsed_ns)}")
 
     def report_throughput(self, counters: Counters) -> Steps:
-        """A background task that prints the rates of each second; like the original, it leaves out the last, partial one."""
+        """A background task that prints the rates of each whole second."""
         before_ns, before = self._start_ns, (0, 0)
         while True:
             yield (None, before_ns + 1_000_000_000)

@@ -3,15 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How many bytes a scenario moves, known before it is played. Private to the collection.
 
-A client that completed its scenario has received and sent exactly this much payload, which is the evidence that a run happened:
-exit statuses, and wrappers around the drivers, have been seen to lie. Time-bounded repetitions have no exact figure; they count
-0 in the thresholds, beside the one byte that any working exchange moves.
+A client that completed its scenario has received and sent exactly this much payload, which is the evidence that a run
+happened: exit statuses, and wrappers around the drivers, have been seen to lie. Time-bounded repetitions have no exact
+figure; they count 0 in the thresholds, beside the one byte that any working exchange moves.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Dict, Iterable, Iterator, Optional, Tuple
 
 from . import model
 from .errors import ScenarioError
@@ -34,7 +34,7 @@ class Thresholds:
     exact: bool
 
 
-def expected_bytes(scenario: model.Scenario, role: str, index: int) -> Optional[Traffic]:
+def expected_bytes(scenario: model.Scenario, role: str, index: int) -> Traffic | None:
     """What the client or server ``index`` has moved when all clients completed; None if that is not fixed."""
     least = thresholds(scenario, role, index)
     return Traffic(least.rx_bytes, least.tx_bytes) if least.exact else None
@@ -92,16 +92,16 @@ class _Stream:
         return _Stream(self.sent.repeated(iterate), self.received.repeated(iterate), self.receives_all)
 
 
-_Streams = Dict[int, _Stream]
+_Streams = dict[int, _Stream]
 
 
 class _Totals:
     """The totals of each list of operations, computed once however many connections share it."""
 
     def __init__(self) -> None:
-        self._known: Dict[int, _Streams] = {}
+        self._known: dict[int, _Streams] = {}
 
-    def of(self, operations: Tuple[model.ConnectionOperation, ...]) -> _Streams:
+    def of(self, operations: tuple[model.ConnectionOperation, ...]) -> _Streams:
         key = id(operations)  # the scenario keeps them alive
         if key not in self._known:
             self._known[key] = _streams(operations)
@@ -139,8 +139,8 @@ def _connects(operations: Iterable[model.ClientOperation]) -> Iterator[model.Con
                 yield from _connects(thread)
 
 
-def _moved(totals: _Totals, client: model.Connection, server: model.Connection) -> Tuple[_Amount, _Amount]:
-    """Bytes to the server and to the client on one connection, by what a client that completes has sent and received."""
+def _moved(totals: _Totals, client: model.Connection, server: model.Connection) -> tuple[_Amount, _Amount]:
+    """Bytes to the server and to the client on one connection, as a client that completes has moved them."""
     to_server = to_client = _Amount()
     for opener, answerer in ((client, server), (server, client)):
         for stream_id, answer in enumerate(answerer.peer_streams):
