@@ -5,8 +5,8 @@
 
 The worker travels as one file, a zip application, so that a host either has all of one version or none of it. The same
 sources give the same bytes everywhere: entries are sorted, times and modes are fixed, and nothing is compressed (so the
-result does not depend on the zlib at hand, and a host starts the worker without inflating it). Its SHA-256 therefore names
-its content, which is how a host's copy is recognised and how the cache is keyed.
+result does not depend on the zlib at hand, and a host starts the worker without inflating it). Its SHA-256 therefore
+names its content, which is how a host's copy is recognised and how the cache is keyed.
 
 Precompiled bytecode is left out on purpose: it would help the one Python version that the controller happens to have.
 """
@@ -65,7 +65,9 @@ def collection_version(root: Path) -> str:
         return str(json.loads(manifest.read_bytes())["collection_info"]["version"])
     found = re.search(r"^version:\s*[\"']?([^\s\"'#]+)", galaxy.read_text("utf-8"), re.M) if galaxy.is_file() else None
     if not found:
-        raise ArchiveError(f"{root} has neither a MANIFEST.json nor a galaxy.yml with a version: the collection is incomplete")
+        raise ArchiveError(
+            f"{root} has neither MANIFEST.json nor galaxy.yml with a version: the collection is incomplete"
+        )
     return found[1]
 
 

@@ -16,7 +16,12 @@ import zipfile
 import pytest
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils import _archive
 
-CLI = "def main():\n    import json, pkgutil\n    print(pkgutil.get_data('netbench_worker', 'version.json').decode())\n    return 7\n"
+CLI = """\
+def main():
+    import pkgutil
+    print(pkgutil.get_data("netbench_worker", "version.json").decode())
+    return 7
+"""
 
 
 @pytest.fixture
