@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from .commands import LabError, run, wait_for
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 CUT = "netbench_lab_cut"
 COUNT = "netbench_lab_count"
+CGROUPS = Path("/sys/fs/cgroup")
+CPU_PERIOD_US = 100_000
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,18 @@ class Listener:
     pid: int
 
 
+def _started(pid: int) -> int:
+    """When a process started, in clock ticks since boot: with the pid, it names the process for good."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+
+
+def _same_process(known: tuple[int, int] | None) -> TypeGuard[tuple[int, int]]:
+    try:
+        return known is not None and _started(known[0]) == known[1]
+    except OSError:
+        return False
+
+
 @dataclass(frozen=True)
 class Host:
     """A host by name; it stays valid when the host restarts."""
@@ -76,10 +90,12 @@ class Host:
     @property
     def pid(self) -> int:
         """Process id, on this machine, of the host's first process."""
-        state = self.lab.runtime.inspect([self.container])[self.container]["State"]
-        if not state["Running"]:
-            raise LabError(f"{self.name} is not running ({state['Status']})")
-        return int(state["Pid"])
+        if not _same_process(known := self.lab.pids.get(self.name)):
+            state = self.lab.runtime.inspect([self.container])[self.container]["State"]
+            if not state["Running"]:
+                raise LabError(f"{self.name} is not running ({state['Status']})")
+            known = self.lab.pids[self.name] = (int(state["Pid"]), _started(int(state["Pid"])))
+        return known[0]
 
     # -- look ------------------------------------------------------------------------------------------------------
 
@@ -125,26 +141,29 @@ class Host:
 
     # -- packets ---------------------------------------------------------------------------------------------------
 
-    def _nft(self, script: str) -> str:
-        """Apply nftables rules in the host's own network namespace, with this machine's nft."""
-        return run(["nsenter", "-t", str(self.pid), "-n", "--", "nft", "-j", "-f", "-"], stdin=script).stdout
+    def _nft(self, *argv: str, script: str | None = None) -> str:
+        """Run this machine's nft in the host's own network namespace."""
+        return run(["nsenter", "-t", str(self.pid), "-n", "--", "nft", *argv], stdin=script).stdout
+
+    def _rules(self, script: str) -> None:
+        self._nft("-f", "-", script=script)
 
     def count_packets(self) -> None:
         """Start counting, from zero, the IP packets that pass between the control node and this host."""
         control = self.lab.control
-        self._nft(f"""
+        self._rules(f"""
             add table inet {COUNT}
             delete table inet {COUNT}
             table inet {COUNT} {{
                 counter to_host {{ }}
                 counter from_host {{ }}
-                chain into {{ type filter hook input priority -310; ip saddr {control} counter name to_host }}
-                chain out {{ type filter hook output priority -310; ip daddr {control} counter name from_host }}
+                chain into {{ type filter hook input priority -310; ip saddr {control} counter name to_host; }}
+                chain out {{ type filter hook output priority -310; ip daddr {control} counter name from_host; }}
             }}""")
 
     def packets(self) -> Packets:
         """Read the counters that `count_packets` started. Reading sends nothing."""
-        read = json.loads(self._nft(f"list counters table inet {COUNT}"))
+        read = json.loads(self._nft("-j", "list", "counters", "table", "inet", COUNT))
         by_name = {item["counter"]["name"]: item["counter"] for item in read["nftables"] if "counter" in item}
         into, out = by_name["to_host"], by_name["from_host"]
         return Packets(into["packets"], out["packets"], into["bytes"], out["bytes"])
@@ -156,7 +175,7 @@ class Host:
         only = f"{{ {', '.join(peers)} }}"
         into = f"ip saddr {only} drop" if peers else 'iifname != "lo" drop'
         out = f"ip daddr {only} drop" if peers else 'oifname != "lo" drop'
-        self._nft(f"""
+        self._rules(f"""
             add table inet {CUT}
             delete table inet {CUT}
             table inet {CUT} {{
@@ -166,7 +185,7 @@ class Host:
 
     def heal(self) -> None:
         """Undo `partition`; nothing happens when there was none."""
-        self._nft(f"add table inet {CUT}\ndelete table inet {CUT}")
+        self._rules(f"add table inet {CUT}\ndelete table inet {CUT}")
 
     @contextlib.contextmanager
     def partitioned(self, *peers: str) -> Iterator[None]:
@@ -210,9 +229,22 @@ class Host:
         return bool(self.lab.runtime.inspect([self.container])[self.container]["State"]["Running"])
 
     def limit_cpu(self, cores: float) -> None:
-        """Make the host slow: all its processes together get this much CPU. See `unlimit_cpu`."""
-        self.lab.runtime("update", "--cpu-period", "100000", "--cpu-quota", str(round(cores * 100_000)), self.container)
+        """Make the host slow: all its processes together get this much CPU. What `run` starts is not limited."""
+        self._set_cpu_quota(str(round(cores * CPU_PERIOD_US)))
 
     def unlimit_cpu(self) -> None:
         """Undo `limit_cpu`."""
-        self.lab.runtime("update", "--cpu-period", "100000", "--cpu-quota", "-1", self.container)
+        self._set_cpu_quota("")
+
+    def _set_cpu_quota(self, quota_us: str) -> None:
+        """Through the cgroup's own files: a runtime's `update` can set a limit, but runc's cannot lift one."""
+        for line in Path(f"/proc/{self.pid}/cgroup").read_text().splitlines():
+            _number, controllers, path = line.split(":", 2)
+            group = CGROUPS / controllers / path.lstrip("/").removesuffix("/init.scope")
+            if "cpu" in controllers.split(","):
+                (group / "cpu.cfs_quota_us").write_text(quota_us or "-1")
+                return
+            if not controllers and (group / "cpu.max").exists():
+                (group / "cpu.max").write_text(f"{quota_us or 'max'} {CPU_PERIOD_US}")
+                return
+        raise LabError(f"{self.name}: no cgroup with a CPU controller")

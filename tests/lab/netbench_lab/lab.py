@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from . import image, inventory
+from . import image, inventory, packets
 from .commands import LabError, run, ticks
 from .host import Host
 from .runtime import Runtime
@@ -35,6 +35,7 @@ class Lab:
         self.state = settings.state
         self.subnet = ""
         self.hosts: dict[str, Host] = {}
+        self.pids: dict[str, tuple[int, int]] = {}  # host → its first process and when that started
         record = self.state / "lab.json"
         if record.exists():
             self._adopt(json.loads(record.read_text()))
@@ -168,6 +169,21 @@ class Lab:
         _replace(self.inventory, inventory.as_yaml(document))
         _replace(self.state / "ssh_config", inventory.ssh_config(self.state, addresses))
         _replace(self.state / "lab.json", json.dumps({"subnet": self.subnet, "hosts": list(addresses)}))
+
+    def recorded_packets(self) -> contextlib.AbstractContextManager[packets.Recording]:
+        """Record every packet between this machine and the hosts, with its time, for the length of a `with` block."""
+        return packets.record(self.runtime.bridge(), self.control)
+
+    def repair(self) -> None:
+        """Undo what tests do to hosts: pauses, partitions, limits. `up` then starts those that are off."""
+        known = self.runtime.inspect(self.runtime.containers())
+        for host in self.hosts.values():
+            state = known.get(host.container, {}).get("State", {"Running": False})
+            if state.get("Paused"):
+                host.unpause()
+            if state["Running"]:
+                host.heal()
+                host.unlimit_cpu()
 
     # -- down ------------------------------------------------------------------------------------------------------
 

@@ -21,6 +21,11 @@ def subnet(third: int) -> str:
     return f"198.18.{third}.0/24"
 
 
+def mac(address: str) -> str:
+    """A host keeps its hardware address when it restarts; otherwise its neighbours miss it until their ARP caches age."""
+    return ":".join(["02", "6e", *(f"{int(byte):02x}" for byte in address.split("."))])
+
+
 class Runtime:
     """Containers and the network of the lab that `settings` names."""
 
@@ -58,7 +63,7 @@ class Runtime:
         )
         self(
             "run", "--detach", "--name", container, "--hostname", hostname, "--label", self.label,
-            "--network", self.settings.lab_id, "--ip", address,
+            "--network", self.settings.lab_id, "--ip", address, "--mac-address", mac(address),
             "--ulimit", "nofile=4096:4096", "--ulimit", "nproc=8192:8192", "--pids-limit", "8192",
             *(f"--cap-add={name}" for name in CAPABILITIES), *special,
             "--env", f"NETBENCH_LAB_KEY={public_key}", image, "/usr/local/sbin/lab-init",
@@ -102,6 +107,11 @@ class Runtime:
         if self.settings.runtime == "podman":
             return str(network["subnets"][0]["subnet"])
         return str(network["IPAM"]["Config"][0]["Subnet"])
+
+    def bridge(self) -> str:
+        """Name of the network's interface on this machine."""
+        network = json.loads(self("network", "inspect", self.settings.lab_id))[0]
+        return str(network["network_interface"] if self.settings.runtime == "podman" else f"br-{network['Id'][:12]}")
 
     def remove_network(self) -> None:
         """Remove the lab's network, if there is one."""
