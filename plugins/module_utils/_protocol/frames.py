@@ -25,7 +25,7 @@ def encode(message: dict[str, Any]) -> bytes:
     """One line of bytes. Raises FrameError when the message is over the limit (a bug at this end)."""
     line = json.dumps(message, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
     if len(line) > LIMIT_BYTES:
-        raise FrameError("a message of %d bytes is over the limit of %d" % (len(line), LIMIT_BYTES))
+        raise FrameError(f"a message of {len(line)} bytes is over the limit of {LIMIT_BYTES}")
     return line
 
 
@@ -54,5 +54,5 @@ class Decoder:
         """The frames that ``data`` completes, in order."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > LIMIT_BYTES or any(len(line) >= LIMIT_BYTES for line in lines):
-            raise FrameError("a frame is over the limit of %d bytes" % LIMIT_BYTES)
+            raise FrameError(f"a frame is over the limit of {LIMIT_BYTES} bytes")
         return [decode(line) for line in lines if line]

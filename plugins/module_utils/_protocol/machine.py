@@ -2,21 +2,22 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The worker's state machine: pure, without I/O or clock, so that it can be checked exhaustively. Private to this collection.
+"""The worker's state machine: pure, without I/O or clock, so that it can be checked exhaustively. Private to this
+collection.
 
 ::
 
              enter ready        enter running (at T0: armed)          enter done, or the processes end by themselves
     idle ──────────────▶ ready ──────────────────────────▶ running ─ … ──────────────▶ done
                            │                                  │                          ▲
-                           └───────────┬──────────────────────┘                          │ only when every process ended as
-                  failure, deadline    │    stop, lease                                  │ it should, is gone, and all is sealed
+                           └───────────┬──────────────────────┘                          │ only when every process
+                  failure, deadline    │    stop, lease                                  │ ended well, is gone, all sealed
                                        ▼
                              failed / aborted ──(gone and sealed)──▶ ended
 
-:func:`step` takes a status and an event and returns the next status and what is to be done about it, in order. Whoever executes
-the actions journals the status first. An event that does not fit is answered, never ignored and never obeyed: a repeated
-request gets its report again, an outdated one is refused.
+:func:`step` takes a status and an event and returns the next status and what is to be done about it, in order.
+Whoever executes the actions journals the status first. An event that does not fit is answered, never ignored and
+never obeyed: a repeated request gets its report again, an outdated one is refused.
 """
 
 from __future__ import annotations
@@ -136,7 +137,8 @@ class Launch:
 class Watch:
     """Observe the rule of this state until it is met or its deadline passes.
 
-    For ``done`` of processes that end by themselves this begins with their start: the deadline counts from T0 or the launch.
+    For ``done`` of processes that end by themselves this begins with their start: the deadline counts from T0 or the
+    launch.
     """
 
     state: str
@@ -168,7 +170,10 @@ Step = tuple[Status, tuple[Action, ...]]
 
 
 def step(status: Status, event: Event, point: Point | None) -> Step:
-    """One transition. ``point`` is the one of ``event.sample`` for Enter (None: no such sample), else of the current sample."""
+    """One transition.
+
+    ``point`` is the one of ``event.sample`` for Enter (None: no such sample), else of the current sample.
+    """
     if isinstance(event, Enter):
         return _enter(status, event, point)
     if status.over or point is None:
@@ -205,7 +210,7 @@ def _enter(status: Status, event: Enter, point: Point | None) -> Step:
         if event.state != point.names[0]:
             return status, (_refuse(event, f"a sample begins with {point.names[0]!r}"),)
         if not status.over:
-            return status, (_refuse(event, "sample %d is still %s" % (status.sample, status.state)),)
+            return status, (_refuse(event, f"sample {status.sample} is still {status.state}"),)
         return Status(*key, state=event.state, phase=ENTERING), (Prepare(), Watch(event.state))
     return _advance(status, event, point)
 

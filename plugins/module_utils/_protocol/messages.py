@@ -4,23 +4,23 @@
 
 """What crosses the channel: states, sample numbers, instants and facts; never anything that is executed.
 
-Private to this collection. The coordinator sends requests, the worker answers each of ``hello``, ``clock``, ``load`` and ``finish`` with
-one ``reply`` (same ``id``) and sends ``report`` whenever something happened. Every message of the worker carries
-``received_ns`` (when it read the latest request) and ``sent_ns``, both on its monotonic clock, so every exchange is a clock sample.
+Private to this collection. The coordinator sends requests, the worker answers each of ``hello``, ``clock``, ``load``
+and ``finish`` with one ``reply`` (same ``id``) and sends ``report`` whenever something happened. Every message of the
+worker carries ``received_ns`` (when it read the latest request) and ``sent_ns``, both on its monotonic clock, so
+every exchange is a clock sample.
 
 ::
 
-    coordinator -> worker                                worker -> coordinator
-    hello  {id, protocol, coordinator, run_id, takeover}  reply {…facts of the host, status, reports still unacknowledged}
-    clock  {id}                                           reply {wall_ns}
-    load   {id, run_id, plan_sha256, lease_s}             reply {}            or reply {refused: why}
-    enter  {sample, attempt, state, at_ns?, lease_s}      report {kind: reached|armed|late|refused|failed|…}
-    stop   {reason}                                       report {kind: aborted}, then report {kind: ended}
-    finish {id, run_id}                                   reply {}            the run is over, the worker is idle again
+    coordinator -> worker                                worker -> coordinator hello  {id, protocol, coordinator,
+    run_id, takeover}  reply {…facts of the host, status, reports still unacknowledged} clock  {id}
+    reply {wall_ns} load   {id, run_id, plan_sha256, lease_s}             reply {}            or reply {refused: why}
+    enter  {sample, attempt, state, at_ns?, lease_s}      report {kind: reached|armed|late|refused|failed|…} stop
+    {reason}                                       report {kind: aborted}, then report {kind: ended} finish {id,
+    run_id}                                   reply {}            the run is over, the worker is idle again
 
-Reports (``kind``): ``reached`` a state; ``armed`` processes wait for T0; ``late`` T0 was too near, nothing was started;
-``failed`` / ``aborted`` at once when it happens, with the reason; ``ended`` when after that every process is gone and the outputs are
-sealed. ``reached done`` and ``ended`` carry the facts of the sample.
+Reports (``kind``): ``reached`` a state; ``armed`` processes wait for T0; ``late`` T0 was too near, nothing was
+started; ``failed`` / ``aborted`` at once when it happens, with the reason; ``ended`` when after that every process is
+gone and the outputs are sealed. ``reached done`` and ``ended`` carry the facts of the sample.
 """
 
 from __future__ import annotations

@@ -4,12 +4,13 @@
 
 """The plan of one worker: everything it will run, decided before a host is touched. Private to this collection.
 
-A plan is JSON. ``points`` are the grid points (processes, states, files), ``samples`` names for each sample, in order, its
-point; so a suite of 200 samples stays small. ``inputs`` holds file contents by their sha256. The worker checks a plan with
-:func:`parse` before it stores it, and again before it uses it; the coordinator checks what it is about to send.
+A plan is JSON. ``points`` are the grid points (processes, states, files), ``samples`` names for each sample, in
+order, its point; so a suite of 200 samples stays small. ``inputs`` holds file contents by their sha256. The worker
+checks a plan with :func:`parse` before it stores it, and again before it uses it; the coordinator checks what it is
+about to send.
 
-States of a point are ordered: ``ready`` first, ``done`` last. The processes are made and held at their gates in ``ready``,
-released in the state after it (at T0, or at once), and gone when ``done`` is reached.
+States of a point are ordered: ``ready`` first, ``done`` last. The processes are made and held at their gates in
+``ready``, released in the state after it (at T0, or at once), and gone when ``done`` is reached.
 """
 
 from __future__ import annotations
@@ -189,7 +190,7 @@ def digest(encoded: bytes) -> str:
 def parse(encoded: bytes) -> Plan:
     """A plan from its bytes. Raises SchemaError with the place of what is wrong."""
     if len(encoded) > LIMIT_BYTES:
-        raise SchemaError((), "a plan of %d bytes is over the limit of %d." % (len(encoded), LIMIT_BYTES))
+        raise SchemaError((), f"a plan of {len(encoded)} bytes is over the limit of {LIMIT_BYTES}.")
     try:
         document = json.loads(encoded.decode("utf-8"))
     except (ValueError, RecursionError) as problem:
@@ -206,7 +207,7 @@ def build(document: Mapping[str, Any]) -> Plan:
     points = tuple(_point(point, checked["inputs"], ("points", i)) for i, point in enumerate(checked["points"]))
     for position, index in enumerate(checked["samples"]):
         if index >= len(points):
-            raise SchemaError(("samples", position), "there is no point %d." % index, index)
+            raise SchemaError(("samples", position), f"there is no point {index}.", index)
     return Plan(
         run_id=checked["run_id"],
         suite=checked["suite"],

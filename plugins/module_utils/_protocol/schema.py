@@ -4,9 +4,9 @@
 
 """Declarative checks of data that came from outside. Private to this collection.
 
-A checker takes a value and the path where it stands and returns the value, checked and with defaults filled in, or raises
-:class:`SchemaError`, which carries the path, the offending value (for whoever can point at its file and line) and a way out.
-Both ends use it: the controller for workloads and suites, the worker for plans and messages.
+A checker takes a value and the path where it stands and returns the value, checked and with defaults filled in, or
+raises :class:`SchemaError`, which carries the path, the offending value (for whoever can point at its file and line)
+and a way out. Both ends use it: the controller for workloads and suites, the worker for plans and messages.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def place(path: Path) -> str:
     """``("points", 0, "command")`` as a person writes it: ``points[0].command``."""
     text = ""
     for part in path:
-        text += "[%d]" % part if isinstance(part, int) else ("." if text else "") + str(part)
+        text += f"[{part}]" if isinstance(part, int) else ("." if text else "") + str(part)
     return text
 
 
@@ -55,7 +55,7 @@ def text(*, pattern: str | None = None, expected: str = "", maximum: int = 1 << 
         if not isinstance(value, str):
             raise SchemaError(path, f"expected text, got {kind(value)}.", value)
         if not minimum <= len(value) <= maximum:
-            raise SchemaError(path, "expected %d to %d characters, got %d." % (minimum, maximum, len(value)), value)
+            raise SchemaError(path, f"expected {minimum} to {maximum} characters, got {len(value)}.", value)
         if "\0" in value:
             raise SchemaError(path, "a NUL character is not allowed.", value)
         if compiled and not compiled.fullmatch(value):
@@ -122,7 +122,7 @@ def list_of(item: Checker, *, minimum: int = 0, maximum: int = 100_000) -> Check
         if not isinstance(value, (list, tuple)):
             raise SchemaError(path, f"expected a list, got {kind(value)}.", value)
         if not minimum <= len(value) <= maximum:
-            raise SchemaError(path, "expected %d to %d items, got %d." % (minimum, maximum, len(value)), value)
+            raise SchemaError(path, f"expected {minimum} to {maximum} items, got {len(value)}.", value)
         return [item(each, (*path, position)) for position, each in enumerate(value)]
 
     return check
@@ -134,7 +134,7 @@ def mapping_of(value_checker: Checker, *, key: Checker | None = None, maximum: i
     def check(value: Any, path: Path) -> dict[str, Any]:
         _expect_mapping(value, path)
         if len(value) > maximum:
-            raise SchemaError(path, "expected at most %d entries, got %d." % (maximum, len(value)), value)
+            raise SchemaError(path, f"expected at most {maximum} entries, got {len(value)}.", value)
         return {check_key(k, (*path, str(k)[:80])): value_checker(v, (*path, str(k)[:80])) for k, v in value.items()}
 
     return check
@@ -146,7 +146,10 @@ def optional(checker: Checker) -> Checker:
 
 
 def either(**by_kind: Checker) -> Checker:
-    """A checker by the value's kind: ``either(text=…, mapping=…)`` (kinds: text, list, mapping, number, boolean, nothing)."""
+    """A checker by the value's kind:
+
+    ``either(text=…, mapping=…)`` (kinds: text, list, mapping, number, boolean, nothing).
+    """
 
     def check(value: Any, path: Path) -> Any:
         found = by_kind.get(_KINDS.get(kind(value), ""))

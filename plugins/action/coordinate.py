@@ -1,0 +1,190 @@
+# Copyright (c) The netbench.orchestrator authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The coordinator as a task: one task walks a whole run. See the module of the same name for its documentation."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.release import __version__ as ansible_version
+from ansible.utils.display import Display
+from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol.schema import SchemaError
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._archive import collection_root, collection_version
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.connections import endpoint
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.coordinator import (
+    Coordinator,
+    Options,
+    Outcome,
+)
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.endpoint import Endpoint
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.errors import CoordinatorError
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.progress import Progress
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.plan import RunPlan, Step, from_json
+
+display = Display()
+
+
+class ActionModule(ActionBase):
+    BYPASS_HOST_LOOP = True
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _supports_async = False
+    _VALID_ARGS = frozenset(("plan", "steps", "until", "lease"))
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        self._variables = task_vars or {}
+        _, arguments = self.validate_argument_spec(
+            {
+                "plan": {"type": "raw", "required": True},
+                "steps": {"type": "list", "elements": "dict"},
+                "until": {"type": "str"},
+                "lease": {"type": "float", "default": 30.0},
+            }
+        )
+        if self._task.check_mode:
+            return {"changed": False, "skipped": True, "msg": "check mode: the plan was shown, no process is touched"}
+        folder, plan = self._read(arguments["plan"])
+        plan = self._with_steps(plan, arguments["steps"])
+        self._refuse_smaller(plan)
+        options = Options(until=arguments["until"], lease_s=arguments["lease"])
+        try:
+            endpoints = self._endpoints(plan)
+            coordinator = Coordinator(
+                plan,
+                folder=folder,
+                endpoints=endpoints,
+                progress=self._progress(plan),
+                options=options,
+                versions={
+                    "collection": collection_version(collection_root()),
+                    "ansible-core": ansible_version,
+                    "python": platform.python_version(),
+                },
+            )
+            outcome = asyncio.run(coordinator.run())
+        except CoordinatorError as problem:
+            raise self._fail(str(problem), {"run_id": plan.run_id, "folder": str(folder)}) from problem
+        return self._result(plan, folder, outcome)
+
+    def _read(self, value: Any) -> tuple[Path, RunPlan]:
+        path = value.get("path") if isinstance(value, dict) else value
+        if not isinstance(path, str):
+            raise self._fail(
+                "'plan' must be what netbench.orchestrator.plan has returned, or the path of a plan.json", obj=value
+            )
+        try:
+            return Path(path).parent, from_json(Path(path).read_text(encoding="utf-8"))
+        except OSError as problem:
+            raise self._fail(f"the plan cannot be read: {problem}", obj=value) from problem
+        except SchemaError as problem:
+            raise self._fail(f"{path}: {problem}", obj=value) from problem
+
+    def _with_steps(self, plan: RunPlan, steps: list[dict[str, Any]] | None) -> RunPlan:
+        if steps is None:
+            return plan
+        known = {
+            (worker.group, state["name"])
+            for worker in plan.workers.values()
+            for point in worker.document["points"]
+            for state in point["states"]
+        }
+        chosen = []
+        for each in steps:
+            step = (each.get("group"), each.get("state"))
+            if set(each) != {"group", "state"} or step not in known:
+                names = ", ".join(f"{group}/{state}" for group, state in sorted(known))
+                raise self._fail(
+                    f"there is no step {dict(each)!r}; a step is {{group, state}}, one of {names}", obj=each
+                )
+            chosen.append(Step(*(str(word) for word in step)))
+        return replace(plan, steps=tuple(chosen))
+
+    def _refuse_smaller(self, plan: RunPlan) -> None:
+        """A benchmark that is silently smaller than planned is wrong."""
+        here = list(self._variables.get("ansible_play_hosts", []))
+        if list(self._variables.get("ansible_play_batch", here)) != here:
+            raise self._fail(
+                "this play has 'serial', so its hosts come in batches; a barrier needs all of them: remove 'serial'"
+            )
+        if lost := [host for host in plan.workers if host not in here]:
+            raise self._fail(
+                f"planned hosts are not in this play any more: {', '.join(lost)}. "
+                "They failed earlier, or the play has other hosts; repair them and run again"
+            )
+
+    def _endpoints(self, plan: RunPlan) -> dict[str, Endpoint]:
+        hostvars = self._variables["hostvars"]
+        first = hostvars[self._variables["inventory_hostname"]]
+        of_the_play = {name: value for name, value in self._variables.items() if name not in first}
+        return {
+            host: endpoint(
+                host,
+                variables={**of_the_play, **hostvars[host]},
+                templar=self._templar,
+                task=self._task,
+                play_context=self._play_context,
+                address=worker.address,
+            )
+            for host, worker in plan.workers.items()
+        }
+
+    def _progress(self, plan: RunPlan) -> Progress:
+        live = _terminal()
+
+        def show(text: str, is_live: bool) -> None:
+            if is_live:
+                display.display(f"\r\033[K{text}", newline=False, screen_only=True)
+            else:
+                display.display(f"\r\033[K{text}" if live else text, stderr=not live)
+
+        return Progress(
+            show=show,
+            groups={group: len(hosts) for group, hosts in plan.groups.items()},
+            samples=len(plan.samples),
+            live=live,
+            expected_s=[plan.points[sample.point].expected_s or 0.0 for sample in plan.samples],
+        )
+
+    def _result(self, plan: RunPlan, folder: Path, outcome: Outcome) -> dict[str, Any]:
+        problems = [f"{c.host}: {c.problem}" for c in outcome.collected if c.problem]
+        result = {
+            "changed": True,
+            "run_id": plan.run_id,
+            "folder": str(folder),
+            "verdict": outcome.verdict,
+            "reason": outcome.reason,
+            "resumed": outcome.resumed,
+            "paused": outcome.verdict == "paused",
+            "samples": [
+                {name: line[name] for name in ("sample", "attempt", "verdict", "reason", "start_skew_us", "window_s")}
+                for line in outcome.samples
+            ],
+        }
+        if outcome.verdict not in ("ok", "paused"):
+            raise self._fail(f"run {plan.run_id} {outcome.verdict}: {outcome.reason}", result)
+        if problems:
+            raise self._fail(f"run {plan.run_id}: not everything could be fetched:\n  " + "\n  ".join(problems), result)
+        return result
+
+    def _fail(self, message: str, result: dict[str, Any] | None = None, obj: Any = None) -> AnsibleActionFail:
+        plain = json.loads(json.dumps(result or {}))
+        return AnsibleActionFail(message, obj=self._task.args.get("plan") if obj is None else obj, result=plain)
+
+
+def _terminal() -> bool:
+    """Whether ansible-playbook, our parent, writes to a terminal (our own stdout is /dev/null)."""
+    try:
+        return os.readlink(f"/proc/{os.getppid()}/fd/1").startswith(("/dev/pts/", "/dev/tty"))
+    except OSError:
+        return False

@@ -1,0 +1,137 @@
+# Copyright (c) The netbench.orchestrator authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Bringing a run's outputs home: one tar stream per host, believed only as far as it proves itself. Private to this
+collection.
+
+A worker may be broken or hostile. So only plain names below the run's own folder are taken, only regular files,
+nothing is overwritten by a link, sizes are bounded, and every sample folder must agree with its seal: a list of path,
+size and sha256.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import re
+import shutil
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from . import remote
+from .endpoint import Endpoint
+from .errors import HostError
+from .text import clean
+
+LIMIT_BYTES = 8 << 30
+LIMIT_FILES = 100_000
+SEAL = "seal.json"
+_FOLDER = re.compile(r"[0-9]{4,7}(\.[0-9]{1,4})?")
+_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}")
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What one host delivered. ``problem`` None: everything is there and agrees with its seals."""
+
+    host: str
+    folders: tuple[str, ...] = ()
+    files: int = 0
+    size_bytes: int = 0
+    problem: str | None = None
+
+
+class _Untrusted(Exception):
+    """The stream is not what an honest worker sends."""
+
+
+async def collect(endpoint: Endpoint, run_id: str, folder: Path, *, timeout_s: float) -> Collected:
+    """Fetches the run's sealed outputs of one host into ``folder/hosts/<host>`` and its journal into
+    ``folder/journal``.
+    """
+    with tempfile.TemporaryFile(dir=folder) as stream:
+        try:
+            await remote.run(endpoint, "export", run_id, output=stream, timeout_s=timeout_s)
+        except HostError as problem:
+            return Collected(endpoint.host, problem=problem.problem)
+        stream.seek(0)
+        return await asyncio.to_thread(unpack, stream, endpoint.host, folder)
+
+
+def unpack(stream: IO[bytes], host: str, folder: Path) -> Collected:
+    """Takes a tar stream apart into the result folder; see the module's docstring for what is believed."""
+    hosts = folder / "hosts"
+    hosts.mkdir(exist_ok=True)
+    (folder / "journal").mkdir(exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".incoming-", dir=folder))
+    try:
+        count, size = _extract(stream, staging)
+        folders = sorted(path for path in staging.iterdir() if path.is_dir())
+        for sample in folders:
+            _verify(sample)
+        journal = staging / "journal.jsonl"
+        if journal.exists():
+            os.replace(journal, folder / "journal" / f"{host}.jsonl")
+        (hosts / host).mkdir(exist_ok=True)
+        for sample in folders:
+            target = hosts / host / sample.name
+            if target.exists():
+                shutil.rmtree(target)
+            os.replace(sample, target)
+        return Collected(host, tuple(sample.name for sample in folders), count, size)
+    except (_Untrusted, tarfile.TarError, EOFError, OSError) as problem:
+        return Collected(host, problem=clean(f"its outputs were not taken: {problem}"))
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _extract(stream: IO[bytes], staging: Path) -> tuple[int, int]:
+    count = size = 0
+    with tarfile.open(fileobj=stream, mode="r:") as archive:
+        for member in archive:
+            if member.isdir():
+                continue
+            parts = member.name.removeprefix("./").split("/")
+            if parts[0] == "samples":
+                parts = parts[1:]
+            sample_file = len(parts) == 2 and _FOLDER.fullmatch(parts[0]) and _FILE.fullmatch(parts[1])
+            if not member.isreg() or not (sample_file or parts == ["journal.jsonl"]):
+                raise _Untrusted(f"{member.name[:100]!r} has no place in a result folder")
+            count += 1
+            size += member.size
+            if count > LIMIT_FILES or size > LIMIT_BYTES:
+                raise _Untrusted("too many files, or too large")
+            target = staging.joinpath(*parts)
+            target.parent.mkdir(exist_ok=True)
+            source = archive.extractfile(member)
+            assert source is not None
+            with open(target, "xb") as output:
+                shutil.copyfileobj(source, output, 1 << 20)
+    return count, size
+
+
+def _verify(sample: Path) -> None:
+    """Every file is in the seal with its size and hash, and the other way round."""
+    try:
+        with open(sample / SEAL, encoding="utf-8") as file:
+            listed = {entry["path"]: (entry["size"], entry["sha256"]) for entry in json.load(file)["files"]}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as problem:
+        raise _Untrusted(f"sample {sample.name} has no readable seal ({type(problem).__name__})") from problem
+    present = {path.name: path for path in sample.iterdir() if path.name != SEAL}
+    if set(present) != set(listed):
+        odd = sorted(set(present) ^ set(listed), key=str)[0]
+        raise _Untrusted(f"sample {sample.name}: {odd!r} is not both sealed and delivered")
+    for name, path in present.items():
+        if (path.stat().st_size, _sha256(path)) != listed[name]:
+            raise _Untrusted(f"sample {sample.name}: {name!r} differs from its seal")
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

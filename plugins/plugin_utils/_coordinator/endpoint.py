@@ -1,0 +1,53 @@
+# Copyright (c) The netbench.orchestrator authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How a command is run on a host: through the connection that Ansible has. Private to this collection.
+
+An endpoint is resolved by the action plugin (see ``_coordinator.connections``) and from then on needs no Ansible: it
+gives an argv for a local process whose stdin and stdout are those of the command on the host.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Become:
+    """How Ansible's become plugin wraps a command on this host.
+
+    ``template`` is the wrapped command with ``{command}`` (shell-quoted by us) in it; ``success`` is printed on
+    stdout when the rights are there; ``prompt`` on stderr asks for ``password``.
+    """
+
+    prefix: str
+    suffix: str
+    success: str
+    prompt: str | None
+    password: str | None
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A host's worker. ``ssh`` is the argv up to and including the destination; empty for a local connection."""
+
+    host: str
+    address: str
+    ssh: tuple[str, ...]
+    python: str
+    program: str
+    options: tuple[str, ...]  # --instance …, --state-dir …, --runtime-dir …
+    become: Become | None = None
+
+    def argv(self, subcommand: str, *arguments: str) -> list[str]:
+        """A local argv that runs ``worker.pyz subcommand …`` on the host."""
+        words = [self.python, self.program, subcommand, *self.options, *arguments]
+        if self.become:
+            command = f"echo {self.become.success}; exec {shlex.join(words)}"
+            line = f"{self.become.prefix}{shlex.quote(command)}{self.become.suffix}"
+            return [*self.ssh, line] if self.ssh else ["/bin/sh", "-c", line]
+        if not self.ssh:
+            return words
+        return [*self.ssh, "exec " + shlex.join(words)]

@@ -1,0 +1,211 @@
+# Copyright (c) The netbench.orchestrator authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The channels to all workers of a run:
+
+opened together, taken up again when lost, let go together. Private to this collection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ...module_utils._protocol.frames import PROTOCOL
+from . import remote
+from .channel import Channel
+from .clock import Bound, survey
+from .endpoint import Endpoint
+from .errors import ChannelError, CoordinatorError, HostError, Refused
+
+PARALLEL = 16  # connections being opened at the same time: more only fight for the control node's processor
+PINGS = 4
+PLAN_S = 30.0
+ATTACH_AGAIN_S = 6.0  # systemd restarts a worker within one
+ATTACH_PAUSE_S = 0.3
+
+OnEvent = Callable[[str, str, dict[str, Any]], None]  # (host, "report" | "attached" | "gone", message)
+
+
+class Fleet:
+    """All workers of one run.
+
+    ``on_event`` is told of reports, of hosts that are attached again and of hosts that are gone.
+    """
+
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        coordinator: str,
+        endpoints: Mapping[str, Endpoint],
+        plans: Mapping[str, tuple[str, bytes]],  # host -> (sha256, encoded)
+        lease_s: float,
+        on_event: OnEvent,
+        may_take_over: Callable[[str], bool],
+    ) -> None:
+        self._run_id = run_id
+        self._coordinator = coordinator
+        self._endpoints = endpoints
+        self._plans = plans
+        self._lease_s = lease_s
+        self._on_event = on_event
+        self._may_take_over = may_take_over
+        self._channels: dict[str, Channel] = {}
+        self._mending: dict[str, asyncio.Task[None]] = {}
+        self._closing = False
+        self.silent_until = 0.0  # time.monotonic(): before that no lost channel is taken up again
+        self.greetings: dict[str, dict[str, Any]] = {}  # host -> the latest reply to hello
+
+    # All together
+
+    async def open(self) -> None:
+        """Delivers the plans and attaches to every worker. Raises CoordinatorError naming every host that failed."""
+        gate = asyncio.Semaphore(PARALLEL)
+
+        async def one(host: str) -> None:
+            async with gate:
+                await self._deliver(host)
+                await self._attach(host)
+
+        hosts = list(self._endpoints)
+        results = await asyncio.gather(*(one(host) for host in hosts), return_exceptions=True)
+        problems = [result for result in results if isinstance(result, BaseException)]
+        for problem in problems:
+            if not isinstance(problem, HostError):
+                raise problem
+        if problems:
+            raise CoordinatorError(
+                f"{len(problems)} of {len(hosts)} hosts cannot take part:\n  " + "\n  ".join(str(p) for p in problems)
+            )
+
+    async def close(self, *, finish: bool) -> None:
+        """Lets go of every worker; ``finish`` tells them that the run is over. Never raises."""
+        self._closing = True
+        for task in self._mending.values():
+            task.cancel()
+        if finish:
+            requests = (
+                channel.request("finish", run_id=self._run_id, timeout_s=5.0)
+                for channel in self._channels.values()
+                if channel.is_open
+            )
+            await asyncio.gather(*requests, return_exceptions=True)  # an unfinished worker ends by its lease
+        await asyncio.gather(*(channel.close() for channel in self._channels.values()), return_exceptions=True)
+
+    def send(self, host: str, kind: str, **fields: Any) -> None:
+        """To one worker. On a lost channel nothing is sent: its host will be announced as attached again, or gone."""
+        try:
+            self._channels[host].send(kind, **fields)
+        except ChannelError:
+            self._lost(host, "the channel is down")
+
+    async def survey(self, hosts: Iterable[str], pings: int = PINGS) -> dict[str, Bound]:
+        """The clock offset of each host that answers, from ``pings`` round trips on all channels at the same time."""
+
+        async def one(host: str) -> tuple[str, Bound | None]:
+            channel = self._channels[host]
+            before = len(channel.exchanges)
+            try:
+                for _ in range(pings):
+                    await channel.request("clock", timeout_s=3.0)
+            except ChannelError:
+                pass  # the loss is announced elsewhere; fewer round trips are wider bounds, not wrong ones
+            heard = channel.exchanges[before:]
+            return host, survey(heard) if heard else None
+
+        answers = await asyncio.gather(*(one(host) for host in hosts))
+        return {host: bound for host, bound in answers if bound is not None}
+
+    def slowest_rtt_ns(self, hosts: Iterable[str]) -> int:
+        """The worst of the hosts' recent best round trips."""
+        recent = (self._channels[host].exchanges[-8:] for host in hosts)
+        return max((min(e.rtt_ns for e in exchanges) for exchanges in recent if exchanges), default=0)
+
+    async def whole(self) -> None:
+        """Waits for channels that are being taken up again."""
+        if self._mending:
+            await asyncio.wait(list(self._mending.values()))
+
+    # One host
+
+    async def _deliver(self, host: str) -> None:
+        sha256, encoded = self._plans[host]
+        answer = await remote.run(self._endpoints[host], "accept-plan", given=encoded, timeout_s=PLAN_S)
+        try:
+            accepted = json.loads(answer)["plan_sha256"]
+        except (ValueError, KeyError, TypeError) as problem:
+            raise HostError(host, f"did not confirm the plan: {answer[:80]!r}") from problem
+        if accepted != sha256:
+            raise HostError(host, f"stored a plan with hash {str(accepted)[:16]}, expected {sha256[:16]}")
+
+    async def _attach(self, host: str) -> dict[str, Any]:
+        channel = await Channel.open(self._endpoints[host], self._report, self._lost)
+        try:
+            greeting = await self._greet(channel)
+            status = greeting["status"] or {}
+            if status.get("plan_sha256") != self._plans[host][0]:
+                await channel.request(
+                    "load", run_id=self._run_id, plan_sha256=self._plans[host][0], lease_s=self._lease_s
+                )
+        except ChannelError:
+            await channel.close()
+            raise
+        self._channels[host] = channel
+        self.greetings[host] = greeting
+        return greeting
+
+    async def _greet(self, channel: Channel) -> dict[str, Any]:
+        hello: dict[str, Any] = {"protocol": PROTOCOL, "coordinator": self._coordinator, "run_id": self._run_id}
+        try:
+            return await channel.request("hello", **hello)
+        except Refused as no:
+            held_by = (no.answer["status"] or {}).get("run_id")
+            if held_by and self._may_take_over(held_by):
+                return await channel.request("hello", **hello, takeover=True)
+            raise
+
+    def _report(self, host: str, message: dict[str, Any]) -> None:
+        self._on_event(host, "report", message)
+
+    def _lost(self, host: str, why: str) -> None:
+        if not self._closing and host not in self._mending:
+            task = asyncio.create_task(self._mend(host, why))
+            self._mending[host] = task
+            task.add_done_callback(lambda _: self._mending.pop(host, None))
+
+    async def _mend(self, host: str, why: str) -> None:
+        while (silent_s := self.silent_until - time.monotonic()) > 0:
+            await asyncio.sleep(silent_s)
+        until = time.monotonic() + ATTACH_AGAIN_S
+        problem = why
+        while True:
+            try:
+                greeting = await self._attach_again(host)
+            except HostError as failure:
+                problem = failure.problem
+            else:
+                for report in greeting["reports"]:
+                    self._on_event(host, "report", report)
+                self._on_event(host, "attached", {"reason": why})
+                return
+            if time.monotonic() > until:
+                self._on_event(
+                    host, "gone", {"reason": f"the worker is lost: {why}; attaching again failed: {problem}"}
+                )
+                return
+            await asyncio.sleep(ATTACH_PAUSE_S)
+
+    async def _attach_again(self, host: str) -> dict[str, Any]:
+        old = self._channels.get(host)
+        greeting = await self._attach(host)
+        if old is not None:
+            await old.close()
+        status = greeting["status"] or {}
+        if status.get("run_id") != self._run_id:
+            raise HostError(host, "its worker has forgotten the run")
+        return greeting

@@ -1,0 +1,83 @@
+# Copyright (c) The netbench.orchestrator authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The coordinator's own journal, ``results/<run_id>/coordinator.jsonl``. Private to this collection.
+
+One JSON object per line, appended and flushed at each event; what was written before a crash is what the next
+coordinator goes by. A line that a crash cut short is left out. The file is locked for as long as a coordinator lives,
+so a second one on the same run is refused, and a dead one is known to be dead.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from .errors import CoordinatorError
+
+NAME = "coordinator.jsonl"
+
+
+def utc(wall_ns: int) -> str:
+    """``2026-11-21T11:05:03.123456Z``."""
+    moment = datetime.fromtimestamp(wall_ns // 1_000_000_000, tz=UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{wall_ns // 1000 % 1_000_000:06d}Z"
+
+
+def wall_minus_mono_ns() -> int:
+    return time.time_ns() - time.monotonic_ns()
+
+
+class Record:
+    """Open for appending; ``past`` holds the events that an earlier coordinator of this run has written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / NAME
+        self._file = open(self.path, "a+", encoding="utf-8")  # noqa: SIM115 - closed by close()
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as problem:
+            self._file.close()
+            raise CoordinatorError(f"another coordinator walks this run already ({self.path} is locked)") from problem
+        self._file.seek(0)
+        text = self._file.read()
+        self.past: tuple[dict[str, Any], ...] = tuple(_events(text))
+        if text and not text.endswith("\n"):
+            self._file.write("\n")
+
+    def write(self, event: str, **fields: Any) -> None:
+        line = {"event": event, "utc": utc(time.time_ns()), **fields}
+        self._file.write(json.dumps(line, separators=(",", ":"), allow_nan=False) + "\n")
+        self._file.flush()
+
+    def sync(self) -> None:
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+    # What the past says
+
+    def verdicts(self) -> Mapping[tuple[int, int], str]:
+        """(sample, attempt) -> verdict."""
+        return {(e["sample"], e["attempt"]): e["verdict"] for e in self.past if e["event"] == "sample"}
+
+    def last(self, event: str) -> dict[str, Any] | None:
+        return next((e for e in reversed(self.past) if e["event"] == event), None)
+
+
+def _events(text: str) -> Iterator[dict[str, Any]]:
+    for line in text.splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue  # cut short by a crash
+        if isinstance(event, dict) and isinstance(event.get("event"), str):
+            yield event

@@ -1,0 +1,129 @@
+# Copyright (c) The netbench.orchestrator authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Running one subcommand of the worker's program on a host, outside the channel. Private to this collection."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import IO
+
+from .endpoint import Endpoint
+from .errors import HostError
+from .text import clean
+
+LIMIT_BYTES = 8 << 30
+_CHUNK = 1 << 18
+
+
+async def run(
+    endpoint: Endpoint,
+    subcommand: str,
+    *arguments: str,
+    given: bytes = b"",
+    output: IO[bytes] | None = None,
+    timeout_s: float,
+) -> bytes:
+    """Runs ``worker.pyz subcommand …`` on the host with ``given`` on its stdin; returns stdout, or writes it to
+    ``output``.
+
+    Raises HostError when it cannot be run, takes longer than ``timeout_s``, says too much, or ends with another
+    status than 0.
+    """
+    argv = endpoint.argv(subcommand, *arguments)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+    except OSError as problem:
+        raise HostError(endpoint.host, f"could not start {argv[0]}: {problem.strerror}") from problem
+    conversation = _Conversation(process, endpoint, given, output)
+    try:
+        return await asyncio.wait_for(conversation.hold(), timeout_s)
+    except TimeoutError:
+        raise HostError(
+            endpoint.host, f"'worker {subcommand}' took longer than {timeout_s:g} s{conversation.said()}"
+        ) from None
+    finally:
+        conversation.close()
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+class _Conversation:
+    def __init__(
+        self, process: asyncio.subprocess.Process, endpoint: Endpoint, given: bytes, output: IO[bytes] | None
+    ) -> None:
+        self._process = process
+        self._endpoint = endpoint
+        self._given = given
+        self._output = output
+        self._stderr = b""
+        self._listener = asyncio.create_task(self._listen())
+
+    async def hold(self) -> bytes:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin
+        assert stdout
+        if self._endpoint.become:
+            await self._gain_rights(stdout, self._endpoint.become.success.encode())
+        sender = asyncio.create_task(self._give(stdin))
+        collected, total = [], 0
+        while data := await stdout.read(_CHUNK):
+            total += len(data)
+            if total > LIMIT_BYTES:
+                raise HostError(self._endpoint.host, f"sent more than {LIMIT_BYTES} bytes")
+            if self._output is None:
+                collected.append(data)
+            else:
+                self._output.write(data)
+        await sender
+        status = await self._process.wait()
+        if status:
+            await asyncio.wait([self._listener], timeout=0.2)  # a multiplexing ssh master may hold stderr open
+            raise HostError(self._endpoint.host, f"ended with status {status}{self.said()}")
+        return b"".join(collected)
+
+    def said(self) -> str:
+        lines = clean(self._stderr.decode("utf-8", "replace")).strip().splitlines()
+        return f": {' / '.join(line.strip() for line in lines[-3:])}" if lines else ""
+
+    def close(self) -> None:
+        self._listener.cancel()
+
+    async def _give(self, stdin: asyncio.StreamWriter) -> None:
+        try:
+            stdin.write(self._given)
+            await stdin.drain()
+            stdin.close()
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the other side will say why by its exit status
+
+    async def _listen(self) -> None:
+        assert self._process.stderr
+        assert self._process.stdin
+        become = self._endpoint.become
+        asked = False
+        while data := await self._process.stderr.read(4096):
+            self._stderr = (self._stderr + data)[-4000:]
+            if (
+                become
+                and become.prompt
+                and become.password
+                and not asked
+                and become.prompt.strip().encode() in self._stderr
+            ):
+                asked, self._stderr = True, b""
+                self._process.stdin.write(become.password.encode() + b"\n")
+
+    async def _gain_rights(self, stdout: asyncio.StreamReader, mark: bytes) -> None:
+        while (line := await stdout.readline()).strip() != mark:
+            if not line:
+                await asyncio.wait([self._listener], timeout=0.5)
+                raise HostError(self._endpoint.host, f"no rights to run the worker's program{self.said()}")

@@ -1,0 +1,17 @@
+# Copyright (c) The netbench.orchestrator authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Words that come from a host, made fit for the operator's screen. Private to this collection."""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+def clean(text: str, *, limit: int = 4000) -> str:
+    """Without control, format and surrogate characters (terminal escapes, bidirectional tricks); newline and tab
+    stay.
+    """
+    kept = "".join(c if c in "\n\t" or unicodedata.category(c)[0] != "C" else "�" for c in text[: limit * 2])
+    return kept[:limit]
