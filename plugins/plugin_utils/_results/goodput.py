@@ -1,0 +1,103 @@
+# Copyright (c) The netbench.orchestrator authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What each receiver got inside the window, and how we know. Private to this collection.
+
+The receivers' bytes are the truth. From the best to the least:
+
+==================== ===============================================================================================
+``driver``           the driver's own counts, to the last byte
+``driver+expected``  the driver's trace; its last, unprinted part from what a completed scenario is known to deliver
+``expected+interface`` the known delivery, spread over time as the interface's counters ran
+``expected``         the known delivery, spread evenly over the process' life
+``driver+interface`` the driver's trace; its last part from the interface, scaled by what both saw before
+``interface``        the interface's counters: headers and everybody's traffic count too
+==================== ===============================================================================================
+
+An interface that several hosts of the run share (loopback) says nothing about one of them and is not used for counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .parsers import Parsed
+from .records import HostSample
+from .series import Series
+
+SLACK_NS = 5_000_000  # a series may end this much before the window and still cover it
+
+
+@dataclass(frozen=True)
+class Received:
+    """A receiver's bytes over time on the coordinator's clock, and where the figure comes from."""
+
+    series: Series
+    source: str
+
+
+def received(
+    host: HostSample, *, parsed: Parsed, interface: Series | None, expected_rx_bytes: int | None, shared_interface: bool
+) -> Received | None:
+    """The best series there is for one receiver; None when nothing is known. Input series are on the worker's clock."""
+    if host.offset_ns is None:
+        return None
+    lives = [(process.start_ns, process.stop_ns) for process in host.processes]
+    starts = [start for start, _stop in lives if start is not None]
+    stops = [stop for _start, stop in lives if stop is not None]
+    life = (min(starts), max(stops)) if starts and len(stops) == len(lives) and max(stops) > min(starts) else None
+    whole_delivery = expected_rx_bytes if host.verdict == "done" else None
+    found = _best(parsed, interface, life, whole_delivery, shared_interface)
+    return Received(found[0].shifted(-host.offset_ns), found[1]) if found else None
+
+
+def _best(
+    parsed: Parsed, interface: Series | None, life: tuple[int, int] | None, expected: int | None, shared: bool
+) -> tuple[Series, str] | None:
+    own = parsed.series
+    counts = None if shared else interface
+    candidates: list[tuple[str, Callable[[], Series | None]]] = [
+        ("driver", lambda: own if own and (parsed.whole or (life and own.stop_ns >= life[1] - SLACK_NS)) else None),
+        ("driver+expected", lambda: _completed(own, life, expected) if own and life and expected else None),
+        (
+            "expected+interface",
+            lambda: counts.shape_of(expected, *life) if counts and life and expected and covers(counts, life) else None,
+        ),
+        ("expected", lambda: Series.of([(life[0], 0, 0), (life[1], expected, 0)]) if life and expected else None),
+        ("driver+interface", lambda: _tail(own, counts, life) if own and counts and life else None),
+        ("interface", lambda: counts),
+    ]
+    for source, make in candidates:
+        series = make()
+        if series:
+            return series, source
+    return None
+
+
+def covers(series: Series, stretch: tuple[int, int]) -> bool:
+    """The readings reach from before the stretch to behind it, give or take one tick."""
+    tick_ns = max(b - a for a, b in zip(series.at_ns, series.at_ns[1:], strict=False))
+    return series.start_ns <= stretch[0] + tick_ns and series.stop_ns >= stretch[1] - tick_ns
+
+
+def _completed(own: Series, life: tuple[int, int], expected: int) -> Series:
+    """The trace up to its last line, then up to the known total at the end of the process."""
+    excess = own.rx_bytes[-1] / expected
+    if excess > 1:  # rounding in the trace: keep its course, not its total
+        own = Series(own.at_ns, tuple(value / excess for value in own.rx_bytes), own.tx_bytes)
+    return own.followed_by([(life[1], float(expected), own.tx_bytes[-1])])
+
+
+def _tail(own: Series, interface: Series, life: tuple[int, int]) -> Series | None:
+    """The trace, and behind its last line the interface's course, scaled by what both counted before."""
+    seen = interface.rx_between(own.start_ns, own.stop_ns)
+    if seen <= 0 or not covers(interface, life):
+        return None
+    scale = own.rx_bytes[-1] / seen
+    instants = [instant for instant in (*interface.at_ns, life[1]) if own.stop_ns < instant <= life[1]]
+    return own.followed_by(
+        (instant, own.rx_bytes[-1] + interface.rx_between(own.stop_ns, instant) * scale, own.tx_bytes[-1])
+        for instant in sorted(set(instants))
+    )

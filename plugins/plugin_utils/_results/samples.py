@@ -1,0 +1,285 @@
+# Copyright (c) The netbench.orchestrator authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From a sample's record and raw files to its row in samples.csv. Private to this collection."""
+
+from __future__ import annotations
+
+import csv
+import io
+import ipaddress
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import folder as folders
+from .folder import ResultFolder
+from .goodput import Received, received
+from .histogram import merged
+from .metrics import Metric
+from .parsers import PARSERS, SAMPLER, Outputs, Parsed, Sampled, nothing, sampler
+from .records import HostSample, Run, Sample
+from .series import Series, reading
+
+COLUMNS = (  # the contract with users' scripts: add behind, never reorder
+    "sample", "attempt", "started_utc", "verdict", "reason", "hosts",
+    "start_skew_us", "start_skew_error_us", "stop_skew_us", "window_s", "lost_window_s", "control_packets",
+    "rx_bytes", "tx_bytes", "goodput_bps", "goodput_source", "point", "repeat",
+)  # fmt: skip
+PERCENTILES = (50, 90, 95, 99)
+Cell = str | int | float | None
+
+
+@dataclass(frozen=True)
+class HostData:
+    """What one host left of one sample, parsed; ``received`` is on the coordinator's clock, all else on the worker's."""
+
+    host: HostSample
+    parsed: Parsed
+    sampled: Sampled
+    received: Received | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One sample with everything that was computed from its raw files."""
+
+    sample: Sample
+    receivers: tuple[str, ...]
+    hosts: Mapping[str, HostData]
+    rx_bytes: float | None  # of the receivers, inside the window
+    tx_bytes: float | None
+    goodput_bps: float | None
+    goodput_source: str
+    metrics: tuple[Metric, ...]
+
+    @property
+    def shares_bps(self) -> dict[str, float]:
+        """Goodput of each receiver inside the window."""
+        window = self.sample.window
+        if window is None:
+            return {}
+        seconds = (window.stop_ns - window.start_ns) / 1e9
+        found = {host: data.received for host, data in self.hosts.items() if host in self.receivers}
+        return {
+            host: each.series.rx_between(window.start_ns, window.stop_ns) * 8 / seconds
+            for host, each in found.items()
+            if each
+        }
+
+    def figures(self) -> dict[str, float]:
+        """Every number that is worth a statistic, by its name in samples.csv."""
+        sample = self.sample
+        figures = {
+            name: getattr(sample, name) for name in ("start_skew_us", "stop_skew_us", "window_s", "lost_window_s")
+        }
+        figures |= {"control_packets": sample.control_packets, "goodput_bps": self.goodput_bps}
+        figures |= {"rx_bytes": self.rx_bytes, "tx_bytes": self.tx_bytes}
+        figures |= {metric.name: metric.value for metric in self.metrics}
+        return {name: value for name, value in figures.items() if value is not None}
+
+
+def measure(folder: ResultFolder, run: Run, sample: Sample) -> Measured:
+    """Read and compute one sample."""
+    point = run.points[sample.point]
+    shared = shared_interfaces(run)
+    hosts = {}
+    for name, host in sample.hosts.items():
+        outputs = _outputs(folder, host)
+        parsed = PARSERS.get(_parser(point.parsers.get(host.group), outputs), nothing)(outputs)
+        sampled = sampler(outputs.content(SAMPLER))
+        hosts[name] = HostData(
+            host,
+            parsed,
+            sampled,
+            received(
+                host,
+                parsed=parsed,
+                interface=sampled.interface,
+                expected_rx_bytes=point.expected_rx_bytes.get(name) if sample.verdict in ("ok", "invalid") else None,
+                shared_interface=name in shared,
+            ),
+        )
+    receivers = tuple(
+        name for name, host in sample.hosts.items() if host.group in receiving_groups(point.receivers, sample)
+    )
+    return _measured(sample, receivers, hosts)
+
+
+def receiving_groups(named: Sequence[str], sample: Sample) -> tuple[str, ...]:
+    """The groups whose bytes count: as the workload says, else ``clients``, else the group of the last start."""
+    groups = {host.group: host for host in sample.hosts.values()}
+    if named:
+        return tuple(named)
+    return ("clients",) if "clients" in groups else tuple(list(groups)[-1:])
+
+
+def shared_interfaces(run: Run) -> frozenset[str]:
+    """Hosts whose interface counters hold the traffic of others too: those on loopback."""
+    shared = set()
+    for name, facts in run.hosts.items():
+        try:
+            if ipaddress.ip_address(str(facts.get("address", ""))).is_loopback:
+                shared.add(name)
+        except ValueError:
+            continue
+    return frozenset(shared)
+
+
+def _outputs(folder: ResultFolder, host: HostSample) -> Outputs:
+    if not host.folder:
+        return Outputs(host.processes, (), lambda name: None)
+    path = folder.outputs(host.host, host.folder)
+    names = tuple(sorted(each.name for each in path.iterdir() if each.is_file())) if path.is_dir() else ()
+    return Outputs(host.processes, names, lambda name: folders.read(path / name) if name in names else None)
+
+
+def _parser(named: str | None, outputs: Outputs) -> str:
+    """The workload's choice; without one, what the files look like."""
+    return named or ("pynetbench" if "statistics.jsonl" in outputs.names else "none")
+
+
+def _measured(sample: Sample, receivers: tuple[str, ...], hosts: Mapping[str, HostData]) -> Measured:
+    window = sample.window
+    rx_bytes = tx_bytes = goodput_bps = None
+    source = ""
+    found = [hosts[name].received for name in receivers]
+    complete = [each for each in found if each]
+    if window and complete and len(complete) == len(found):  # a sum without one receiver would be a wrong one
+        stretch = (window.start_ns, window.stop_ns)
+        rx_bytes = sum(each.series.rx_between(*stretch) for each in complete)
+        if all(each.source.startswith("driver") or each.source == "interface" for each in complete):
+            tx_bytes = sum(each.series.tx_between(*stretch) for each in complete)
+        goodput_bps = rx_bytes * 8e9 / (window.stop_ns - window.start_ns)
+        source = " ".join(sorted({each.source for each in complete}))
+    measured = Measured(sample, receivers, hosts, rx_bytes, tx_bytes, goodput_bps, source, ())
+    metrics = (
+        *_latencies(hosts.values()),
+        *_driver_metrics(hosts.values()),
+        *_resources(sample, hosts),
+        *_shares(measured),
+    )
+    return Measured(sample, receivers, hosts, rx_bytes, tx_bytes, goodput_bps, source, metrics)
+
+
+def _latencies(hosts: Iterable[HostData]) -> list[Metric]:
+    """Percentiles of the merged histograms of each group and trace: ``clients.latency.request.p99_us``."""
+    metrics = []
+    known = list(hosts)
+    for group in sorted({data.host.group for data in known}):
+        members = [data.parsed.latencies for data in known if data.host.group == group]
+        for trace in sorted({trace for latencies in members for trace in latencies}):
+            union = merged(latencies[trace] for latencies in members if trace in latencies)
+            if union:
+                name = f"{group}.latency.{trace}"
+                metrics += [Metric(f"{name}.p{percent}_us", union.percentile(percent)) for percent in PERCENTILES]
+                metrics += [Metric(f"{name}.mean_us", union.mean), Metric(f"{name}.max_us", union.maximum)]
+                metrics.append(Metric(f"{name}.count", union.count))
+    return metrics
+
+
+def _driver_metrics(hosts: Iterable[HostData]) -> list[Metric]:
+    """The parsers' own figures: the worst host of each group, which is what a reader has to know."""
+    worst: dict[str, float] = {}
+    for data in hosts:
+        for metric in data.parsed.metrics:
+            name = f"{data.host.group}.{metric.name}"
+            pick = min if metric.better == "higher" else max
+            worst[name] = pick(worst.get(name, metric.value), metric.value)
+    return [Metric(name, value) for name, value in sorted(worst.items())]
+
+
+_SUMS = ("tcp_retransmits", "rx_dropped", "tx_dropped", "softirq_s", "steal_s")
+
+
+def _resources(sample: Sample, hosts: Mapping[str, HostData]) -> list[Metric]:
+    """The sampler's counters inside the window, summed over each group."""
+    window = sample.window
+    if window is None:
+        return []
+    seconds = (window.stop_ns - window.start_ns) / 1e9
+    sums: dict[str, float] = {}
+    for data in hosts.values():
+        offset_ns = data.host.offset_ns
+        if offset_ns is None:
+            continue
+        for counter, (instants, values) in data.sampled.counters.items():
+            moved = reading(instants, values, window.stop_ns + offset_ns) - reading(
+                instants, values, window.start_ns + offset_ns
+            )
+            name = {"cpu_s": "cpu_cores", "rx_bytes": "interface_rx_bytes", "tx_bytes": "interface_tx_bytes"}.get(
+                counter, counter
+            )
+            if name in (*_SUMS, "cpu_cores", "interface_rx_bytes", "interface_tx_bytes") or name.startswith("ena."):
+                key = f"{data.host.group}.{name}"
+                sums[key] = sums.get(key, 0.0) + (moved / seconds if name == "cpu_cores" else moved)
+    return [Metric(name, value) for name, value in sorted(sums.items())]
+
+
+def _shares(measured: Measured) -> list[Metric]:
+    return [Metric(f"host.{host}.goodput_bps", value) for host, value in measured.shares_bps.items()]
+
+
+def row(measured: Measured) -> dict[str, Cell]:
+    """One row of samples.csv: the contract's columns, ``param.<name>``, then the metrics."""
+    sample = measured.sample
+    cells: dict[str, Cell] = {name: getattr(sample, name, None) for name in COLUMNS}
+    cells["hosts"] = len(sample.hosts)
+    cells |= {name: _whole(getattr(measured, name)) for name in ("rx_bytes", "tx_bytes", "goodput_bps")}
+    cells["goodput_source"] = measured.goodput_source
+    cells |= {f"param.{name}": _cell(value) for name, value in sample.parameters.items()}
+    return cells | {metric.name: metric.value for metric in measured.metrics}
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)
+
+
+def _cell(value: Any) -> Cell:
+    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
+        return value
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+# CSV
+
+_FORMULA = ("=", "+", "-", "@")
+
+
+def to_csv(rows: Sequence[Mapping[str, Cell]]) -> str:
+    """samples.csv (RFC 4180). A text that a spreadsheet would take for a formula gets an apostrophe in front."""
+    names = [*COLUMNS]
+    for kind in (True, False):  # parameters first, then metrics, each in order of appearance
+        for each in rows:
+            names += [name for name in each if name not in names and name.startswith("param.") is kind]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([[_written(each.get(name)) for name in names] for each in rows])
+    return out.getvalue()
+
+
+def _written(cell: Cell) -> str:
+    if cell is None:
+        return ""
+    if isinstance(cell, str):
+        return "'" + cell if cell.startswith((*_FORMULA, "'")) else cell
+    if isinstance(cell, float):
+        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else f"{cell:.9g}"
+    return str(cell)
+
+
+def from_csv(content: str) -> list[dict[str, str]]:
+    """The rows of samples.csv as text, apostrophes taken off again."""
+    rows = list(csv.DictReader(io.StringIO(content)))
+    return [
+        {name: cell[1:] if cell[:1] == "'" and cell[1:2] in {*_FORMULA, "'"} else cell for name, cell in each.items()}
+        for each in rows
+    ]
+
+
+def interface_of(data: HostData) -> Series | None:
+    """The interface's counters on the coordinator's clock."""
+    interface = data.sampled.interface
+    return interface.shifted(-data.host.offset_ns) if interface and data.host.offset_ns is not None else None
