@@ -65,7 +65,10 @@ def interpreter(environment: Environment) -> str:
         return sys.executable
     home = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     for version in environment.pythons:
-        candidates = [shutil.which(f"python{version}"), *sorted(map(str, home.glob(f"versions/{version}.*/bin/python3")))]
+        candidates = [
+            shutil.which(f"python{version}"),
+            *sorted(map(str, home.glob(f"versions/{version}.*/bin/python3"))),
+        ]
         for candidate in filter(None, candidates):
             # A version manager's shim exists for versions that were never installed: only an answer counts.
             command = [candidate, "-I", "-c", "import sys, ensurepip, venv; print('%d.%d' % sys.version_info[:2])"]
@@ -91,9 +94,9 @@ def included(files: tuple[str, ...]) -> set[str]:
     names: set[str] = set()
     for name in files:
         for line in (REQUIREMENTS / name).read_text(encoding="utf-8").splitlines():
-            option, _, argument = line.partition(" ")
-            if option in ("-r", "-c"):
-                names |= {argument.strip()} | included((argument.strip(),))
+            words = line.split()
+            if words[:1] in (["-r"], ["-c"]):
+                names |= {words[1]} | included((words[1],))
     return names
 
 

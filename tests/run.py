@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Carries out the steps of tests/steps.py and says truthfully what came of them.
 
-Every step has a time limit and its own process group, which is gone when the step is over. The output of a failing step
-is shown in full; that of the others is kept in .cache/test-logs. A step that cannot run here prints SKIPPED and why, and
-counts as skipped, never as passed. The last line is the sum: pytest's tests one by one, every other step as one.
+Every step has a time limit and its own process group, which is gone when the step is over. The output of a failing
+step is shown in full; that of the others is kept in .cache/test-logs. A step that cannot run here prints SKIPPED and
+why, and counts as skipped, never as passed. The last line is the sum: pytest's tests one by one, every other step as
+one.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import signal
@@ -26,6 +28,7 @@ from steps import STEPS, Step
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / ".cache/test-logs"
+GRACE_S = 20.0
 CANNOT_RUN_HERE = 77  # the exit status by which a command skips itself, as in automake
 # The caller's own settings of these programs would test something else than a clean clone does.
 FOREIGN_SETTINGS = ("ANSIBLE_", "MOLECULE_", "PYTEST_", "PYTHON", "GIT_", "MAKE", "MFLAGS", "NETBENCH_")
@@ -100,16 +103,12 @@ def run_command(command: Sequence[str], *, env: dict[str, str], log: Path, limit
         except subprocess.TimeoutExpired:
             # First the polite way: what it started elsewhere (containers, workers) is its own to take down.
             os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                pass
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=GRACE_S)
             return None
         finally:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             process.wait()
 
 
@@ -118,7 +117,13 @@ def environment_of(step: Step, folder: Path) -> dict[str, str]:
     env = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN_SETTINGS)}
     env.setdefault("HOME", str(ROOT / ".cache/home"))
     env["PATH"] = os.pathsep.join((str(folder / "bin"), env.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
-    env |= {"LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "VIRTUAL_ENV": str(folder)}
+    env |= {
+        "LC_ALL": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "NO_COLOR": "1",
+        "ANSIBLE_NOCOLOR": "1",
+        "VIRTUAL_ENV": str(folder),
+    }
     return env | dict(step.variables)
 
 
@@ -133,8 +138,10 @@ def carry_out(step: Step, environments: dict[str, str]) -> Outcome:
     log.write_bytes(b"")
     folder = ROOT / environments[step.environment]
     env = environment_of(step, folder)
-    places = {"python": str(folder / "bin/python"), "bin": str(folder / "bin"), "junit": str(junit)}
-    command = [part.format(**places) for part in step.command]
+    places = {"{python}": str(folder / "bin/python"), "{bin}": str(folder / "bin"), "{junit}": str(junit)}
+    command = list(step.command)
+    for placeholder, place in places.items():
+        command = [part.replace(placeholder, place) for part in command]
     set_up = [sys.executable, "requirements/install.py", step.environment]
 
     began = time.monotonic()
@@ -163,14 +170,18 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     total: Counter[str] = Counter()
     for outcome in outcomes:
         total += outcome.counts
-        figures = " ".join(f"{outcome.counts[key]:>{size}}" for key, size in (("passed", 7), ("failed", 7), ("skipped", 8)))
+        figures = " ".join(
+            f"{outcome.counts[key]:>{size}}" for key, size in (("passed", 7), ("failed", 7), ("skipped", 8))
+        )
         lines.append(f"{outcome.step.name:{width}}  {outcome.verdict:8} {figures} {outcome.seconds:8.1f}")
     lines.append("")
     for outcome in outcomes:
         if outcome.counts["skipped"]:
             lines += [f"SKIPPED: {outcome.step.name}: {note}" for note in outcome.notes]
         if outcome.verdict == "failed":
-            lines.append(f"FAILED: {outcome.step.name}: {outcome.notes[0]}, output in .cache/test-logs/{outcome.step.name}.log")
+            lines.append(
+                f"FAILED: {outcome.step.name}: {outcome.notes[0]}, output in .cache/test-logs/{outcome.step.name}.log"
+            )
     lines.append(f"{sum(outcome.seconds for outcome in outcomes):.0f} s in all; logs in .cache/test-logs")
     lines.append(f"{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped")
     return "\n".join(lines)

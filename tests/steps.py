@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Everything that `make test` does, as data: one line per step, in the order in which a person wants to hear of trouble.
+"""Everything that `make test` does, as data, in the order in which a person wants to hear of trouble.
 
 Cheap steps that find most mistakes come first. tests/run.py carries them out; what a step may say about itself is in
 the fields of `Step`.
@@ -23,8 +23,8 @@ TYPED = (
 class Step:
     """One command of the test run.
 
-    command: arguments; `{python}` is the interpreter of the step's environment, `{bin}` its folder of programs, `{junit}`
-    a file to which pytest writes its counts (then the tests are counted one by one, otherwise the step counts as one).
+    command: arguments; `{python}` is the interpreter of the step's environment, `{bin}` its folder of programs,
+    `{junit}` a file to which pytest writes its counts (its tests are counted one by one, other steps count as one).
     needs: names of `NEEDS` in tests/run.py; what is not there makes the step SKIPPED, with the reason.
     environment: the one of requirements/install.py that it runs in. A command that exits 77 skips itself: its last line
     of output is the reason. limit_s: after this time the step's processes are killed and the step has failed.
@@ -66,7 +66,12 @@ STEPS = (
     ),
     Step("unit-newest-core", pytest("tests/unit"), 420, ("unit", "newest"), environment="newest"),
     Step("ansible-lint", ("{bin}/ansible-lint", "--offline", "--strict", "--profile", "production"), 300, ("checks",)),
-    Step("docs", ("{bin}/antsibull-docs", "lint-collection-docs", "--plugin-docs", "--skip-rstcheck", "."), 120, ("checks",)),
+    Step(
+        "docs",
+        ("{bin}/antsibull-docs", "lint-collection-docs", "--plugin-docs", "--skip-rstcheck", "."),
+        120,
+        ("checks",),
+    ),
     Step("changelog", ("{bin}/antsibull-changelog", "lint"), 60, ("checks",)),
     Step("sanity", ("{python}", "tests/checks/sanity.py"), 600, ("checks",)),
 )

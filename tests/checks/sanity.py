@@ -4,8 +4,8 @@
 
 Two things of ansible-test have to be met:
 
-* it insists on the path `…/ansible_collections/netbench/orchestrator`, without symbolic links: so the tracked and the new
-  files of this tree are copied to such a path, outside any repository, whose ignored files it would leave out;
+* it insists on the path `…/ansible_collections/netbench/orchestrator`, without symbolic links: so the tracked and the
+  new files of this tree are copied to such a path, outside any repository, whose ignored files it would leave out;
 * for each of its tests it makes a virtual environment and fills it with a `get-pip` script that it downloads from a
   server of its own. A machine that reaches only a package index cannot. The script is looked up in the cache of
   the home folder first, so a stand-in is placed there that does the same with `ensurepip`, which Python carries. The
@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 HOME = ROOT / ".cache/ansible-test-home"
 BOOTSTRAPS = ("get_pip_24_2.py", "get_pip_25_2.py")  # ansible-core 2.19; 2.20 and later
 
-STAND_IN = '''\
+STAND_IN = """\
 # Stands in for the get-pip script that ansible-test would download: pip comes with Python, the rest from the index.
 import subprocess
 import sys
@@ -35,7 +35,7 @@ import sys
 subprocess.check_call([sys.executable, "-m", "ensurepip", "--upgrade", "--default-pip"])
 packages = [argument for argument in sys.argv[1:] if argument not in ("--no-setuptools", "--no-wheel")]
 subprocess.check_call([sys.executable, "-m", "pip", "install", *packages])
-'''
+"""
 
 
 def tree_files() -> list[str]:
