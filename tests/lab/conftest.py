@@ -3,8 +3,4 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
-pytest_plugins = ["netbench_lab.fixtures"]
+from netbench_lab.fixtures import lab_of  # noqa: F401

@@ -83,7 +83,9 @@ def test_packets_are_counted_to_the_packet(lab: Lab, host: Host) -> None:
     assert host.packets().total == 0
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender, lab.recorded_packets() as recorded:
         for _ in range(7):
-            sender.sendto(b"x" * 72, (host.address, 22))  # nobody waits there: seven ICMP answers, or fewer by rate limit
+            sender.sendto(
+                b"x" * 72, (host.address, 22)
+            )  # nobody waits there: seven ICMP answers, or fewer by rate limit
         wait_for("the packets arrive", lambda: host.packets().to_host == 7, deadline_s=2)
         counted = host.packets()
     assert counted.to_host_bytes == 7 * 100

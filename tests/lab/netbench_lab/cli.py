@@ -70,7 +70,9 @@ def _status(lab: Lab) -> int:
 
 def _exec(lab: Lab, args: argparse.Namespace) -> int:
     if args.host not in lab.hosts:
-        raise LabError(f"{args.host} is not a host of lab {lab.settings.name!r} ({', '.join(lab.hosts) or 'it is down'})")
+        raise LabError(
+            f"{args.host} is not a host of lab {lab.settings.name!r} ({', '.join(lab.hosts) or 'it is down'})"
+        )
     argv = args.argv[1:] if args.argv[:1] == ["--"] else args.argv
     return subprocess.run(lab.hosts[args.host].enter(*(argv or ["bash", "-l"])), check=False).returncode
 

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+
+# Root's own PATH does not always have the system's folders, e.g. after plain `su`.
+SEARCH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 
 
 class LabError(Exception):
@@ -23,7 +27,13 @@ def run(
     """Run `argv` to its end; raise LabError with its last lines when it fails or is not done in `timeout_s`."""
     try:
         done = subprocess.run(
-            list(argv), input=stdin, capture_output=True, text=True, timeout=timeout_s, env=env, check=False
+            list(argv),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+            env=env or {**os.environ, "PATH": SEARCH},
         )
     except FileNotFoundError:
         raise LabError(f"{argv[0]} is not installed; `python3 tests/lab/lab.py setup` says what is missing") from None
@@ -41,7 +51,7 @@ def succeeds(argv: Sequence[str], *, timeout_s: float = 60) -> bool:
 
 
 def ticks(deadline_s: float, *, every_s: float = 0.1) -> Iterator[float]:
-    """Yield the seconds left, at intervals, until `deadline_s` has passed: for conditions that only looking can find."""
+    """Yield the seconds left, at intervals, until `deadline_s` has passed: for what only looking can find."""
     end = time.monotonic() + deadline_s
     while (left := end - time.monotonic()) > 0:
         yield left

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""pytest: labs for tests. Use with `pytest_plugins = ["netbench_lab.fixtures"]`; needs tests/lab on the Python path.
+"""pytest: labs for tests. A folder's conftest.py says `from netbench_lab.fixtures import lab_of  # noqa: F401`.
 
 ```python
 def test_cut(lab_of):
@@ -7,8 +7,8 @@ def test_cut(lab_of):
     with lab.hosts["server1"].partitioned(lab.control):
         ...
 ```
-A test that changes a host leaves it as it found it; `lab_of` makes all hosts ready again (switched on, not paused, healed)
-before it hands the lab over. Without root or without a container runtime the test is skipped, and says so.
+`lab_of` makes all hosts ready again (switched on, not paused, not cut off, not limited) before it hands the lab over.
+Without root or without a container runtime the test is skipped, and says so.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def lab_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabOf]:
     def lab_of(*, servers: int, clients: int, name: str = "") -> Lab:
         key = (servers, clients, name)
         if key not in made:
-            made[key] = Lab(replace(base, name="-".join(filter(None, (base.name, name, f"{servers}x{clients}")))), print)
+            made[key] = Lab(
+                replace(base, name="-".join(filter(None, (base.name, name, f"{servers}x{clients}")))), print
+            )
         made[key].repair()
         made[key].up(servers, clients)
         return made[key]

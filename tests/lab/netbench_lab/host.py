@@ -11,7 +11,7 @@ import contextlib
 import json
 import re
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 CUT = "netbench_lab_cut"
 COUNT = "netbench_lab_count"
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LC_ALL": "C.UTF-8",
+}
 CGROUPS = Path("/sys/fs/cgroup")
 CPU_PERIOD_US = 100_000
 
@@ -105,7 +110,7 @@ class Host:
         """Run a command in the host as root. Some 5 ms, where the runtime's own `exec` takes 150."""
         return run(
             self.enter(*argv), check=check, timeout_s=timeout_s, stdin=stdin,
-            env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8"},
+            env=ENVIRONMENT,
         )  # fmt: skip
 
     def enter(self, *argv: str, pid: int | None = None) -> list[str]:
@@ -127,7 +132,9 @@ class Host:
             protocol, _state, _receive, _send, local, _peer, *owner = line.split(None, 6)
             ip, _, port = local.rpartition(":")
             who = re.search(r'\("([^"]*)",pid=(\d+)', owner[0]) if owner else None
-            found.append(Listener(protocol, ip.strip("[]"), int(port), who[1] if who else "", int(who[2]) if who else 0))
+            found.append(
+                Listener(protocol, ip.strip("[]"), int(port), who[1] if who else "", int(who[2]) if who else 0)
+            )
         return found
 
     def processes(self, pattern: str = ".") -> dict[int, str]:
@@ -171,7 +178,7 @@ class Host:
     # -- break and repair ------------------------------------------------------------------------------------------
 
     def partition(self, *peers: str) -> None:
-        """Drop, both ways and without a word, all packets to and from `peers` (addresses); without peers, all but loopback."""
+        """Drop, both ways and without a word, packets to and from `peers` (addresses); without peers, all of them."""
         only = f"{{ {', '.join(peers)} }}"
         into = f"ip saddr {only} drop" if peers else 'iifname != "lo" drop'
         out = f"ip daddr {only} drop" if peers else 'oifname != "lo" drop'

@@ -146,6 +146,10 @@ def _from_registry(settings: Settings, wanted: str, scratch: Path) -> None:
     _write(files(settings), scratch / "files")
     (scratch / "Containerfile").write_text(CONTAINERFILE.format(packages=" ".join(PACKAGES)))
     try:
-        run([settings.runtime, "build", "-f", str(scratch / "Containerfile"), "-t", wanted, str(scratch)], timeout_s=900)
+        run(
+            [settings.runtime, "build", "-f", str(scratch / "Containerfile"), "-t", wanted, str(scratch)], timeout_s=900
+        )
     except LabError as exc:
-        raise LabError(f"{exc}\nWithout a container registry, install debootstrap: then the image comes from a Debian mirror") from exc
+        raise LabError(
+            f"{exc}\nWithout a container registry, install debootstrap: then the image comes from a Debian mirror"
+        ) from exc

@@ -15,7 +15,8 @@ GROUPS = ("server", "client")
 
 def names(servers: int, clients: int) -> list[str]:
     """`server1 … serverN client1 … clientM`."""
-    return [f"{group}{i}" for group, count in zip(GROUPS, (servers, clients)) for i in range(1, count + 1)]
+    counts = (servers, clients)
+    return [f"{group}{i}" for group, count in zip(GROUPS, counts, strict=True) for i in range(1, count + 1)]
 
 
 def address(host: str, subnet: str) -> str:

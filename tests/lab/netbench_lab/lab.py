@@ -12,12 +12,14 @@ import shutil
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import IO
 
 from . import image, inventory, packets
 from .commands import LabError, run, ticks
 from .host import Host
 from .runtime import Runtime
 from .settings import Settings
+from .setup import missing
 
 INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 INOTIFY_PER_HOST, INOTIFY_WANTED = 4, 8192
@@ -26,7 +28,10 @@ BOOTED = {"running", "degraded"}
 
 
 class Lab:
-    """The lab that `settings` names, whether it is up or not. The runtime is the truth; the state folder is for readers."""
+    """The lab that `settings` names, whether it is up or not.
+
+    The runtime is the truth about what is there; the state folder is for those who read it.
+    """
 
     def __init__(self, settings: Settings, say: Callable[[str], None] = lambda _message: None) -> None:
         self.settings = settings
@@ -45,9 +50,7 @@ class Lab:
         self._set_hosts(list(record["hosts"]))  # type: ignore[call-overload]
 
     def _set_hosts(self, names: Iterable[str]) -> None:
-        self.hosts = {
-            name: Host(self, name, inventory.address(name, self.subnet)) for name in inventory.ordered(names)
-        }
+        self.hosts = {name: Host(self, name, inventory.address(name, self.subnet)) for name in inventory.ordered(names)}
 
     @property
     def control(self) -> str:
@@ -64,16 +67,12 @@ class Lab:
         """One `up` or `down` of a lab at a time."""
         if os.geteuid() != 0:
             raise LabError("the lab's hosts need root (namespaces, networks): run this as root")
-        locks = self.state.parent
-        locks.mkdir(parents=True, exist_ok=True)
-        with (locks / f"{self.settings.name}.lock").open("w") as lock:
-            for _left in ticks(300, every_s=0.2):
-                with contextlib.suppress(BlockingIOError):
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-            else:
-                raise LabError(f"somebody else has been starting or stopping lab {self.settings.name!r} for 300 s")
-            yield
+        for _left in ticks(300, every_s=0.2):
+            if lock := _lock(self.state):
+                with lock:
+                    yield
+                return
+        raise LabError(f"somebody else has been starting or stopping lab {self.settings.name!r} for 300 s")
 
     # -- up --------------------------------------------------------------------------------------------------------
 
@@ -84,9 +83,12 @@ class Lab:
                 raise LabError(f"{count} hosts in one group: a lab takes 0 to {inventory.MAX_PER_GROUP}")
         wanted = inventory.names(servers, clients)
         with self._alone():
+            if absent := missing(self.settings):
+                raise LabError(
+                    f"not installed: {', '.join(sorted(absent))}; `python3 tests/lab/lab.py setup` installs it"
+                )
             self._allow_inotify(len(wanted))
             tag = image.ensure(self.settings, self.say)
-            self.state.mkdir(parents=True, exist_ok=True)
             public_key = self._key()
             self.subnet = self.runtime.network()
             self._set_hosts(wanted)
@@ -111,7 +113,9 @@ class Lab:
 
     def _start(self, tag: str, public_key: str) -> None:
         known = self.runtime.inspect(self.runtime.containers())
-        off = [host for host in self.hosts.values() if not known.get(host.container, {}).get("State", {}).get("Running")]
+        off = [
+            host for host in self.hosts.values() if not known.get(host.container, {}).get("State", {}).get("Running")
+        ]
 
         def start(host: Host) -> None:
             self.runtime.start(
@@ -193,7 +197,9 @@ class Lab:
             self.hosts = {}
             self._remove(self.runtime.containers())
             self.runtime.remove_network()
-            shutil.rmtree(self.state, ignore_errors=True)
+            shutil.rmtree(self.state)
+        with contextlib.suppress(OSError):  # other labs are there
+            self.state.parent.rmdir()
 
     def _remove(self, containers: list[str]) -> None:
         if containers:
@@ -207,6 +213,21 @@ class Lab:
             if master.name.rpartition("-")[2] not in living:
                 run(["ssh", "-O", "exit", "-o", f"ControlPath={master}", "lab"], check=False, timeout_s=10)
                 master.unlink(missing_ok=True)
+
+
+def _lock(folder: Path) -> IO[str] | None:
+    """The folder's lock (close it to let go), or None when somebody else has it or has just removed the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            lock = stack.enter_context((folder / "lock").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(lock.fileno()), (folder / "lock").stat()):
+                return None
+        except (BlockingIOError, FileNotFoundError):
+            return None
+        stack.pop_all()
+        return lock
 
 
 def _replace(path: Path, content: str) -> None:

@@ -22,7 +22,7 @@ def subnet(third: int) -> str:
 
 
 def mac(address: str) -> str:
-    """A host keeps its hardware address when it restarts; otherwise its neighbours miss it until their ARP caches age."""
+    """A host keeps its hardware address when it restarts, so that its neighbours' ARP caches stay right."""
     return ":".join(["02", "6e", *(f"{int(byte):02x}" for byte in address.split("."))])
 
 
@@ -72,7 +72,9 @@ class Runtime:
     def remove(self, containers: Iterable[str]) -> None:
         """Stop and remove hosts, at once."""
         if names := list(containers):
-            self("rm", "--force", *(("--time", "0") if self.settings.runtime == "podman" else ()), *names, timeout_s=300)
+            self(
+                "rm", "--force", *(("--time", "0") if self.settings.runtime == "podman" else ()), *names, timeout_s=300
+            )
 
     def network(self) -> str:
         """Create the lab's network when it is not there; return its subnet."""

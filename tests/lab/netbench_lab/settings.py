@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .commands import LabError
+from .commands import SEARCH, LabError
 
 PROJECT = Path(__file__).resolve().parents[3]
 HYBRID_CGROUPS = Path("/sys/fs/cgroup/unified")
@@ -58,19 +58,15 @@ def from_environment(environ: Mapping[str, str], *, name: str | None = None) -> 
     name = name or environ.get("NETBENCH_LAB") or "default"
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", name):
         raise LabError(f"lab name {name!r}: expected lower-case letters, digits and dashes, 31 at most")
-    runtime = _one_of(
-        "NETBENCH_LAB_RUNTIME", environ.get("NETBENCH_LAB_RUNTIME", "podman"), ("podman", "docker")
-    )
-    engine = _one_of(
-        "NETBENCH_LAB_ENGINE", environ.get("NETBENCH_LAB_ENGINE", "auto"), ("auto", "runc", "crun")
-    )
+    runtime = _one_of("NETBENCH_LAB_RUNTIME", environ.get("NETBENCH_LAB_RUNTIME", "podman"), ("podman", "docker"))
+    engine = _one_of("NETBENCH_LAB_ENGINE", environ.get("NETBENCH_LAB_ENGINE", "auto"), ("auto", "runc", "crun"))
     if engine == "auto":  # crun refuses to start systemd under hybrid cgroups, runc does not
         engine = "runc" if runtime == "podman" and HYBRID_CGROUPS.exists() else ""
     image = _one_of(
         "NETBENCH_LAB_IMAGE", environ.get("NETBENCH_LAB_IMAGE", "auto"), ("auto", "debootstrap", "registry")
     )
     if image == "auto":
-        image = "debootstrap" if shutil.which("debootstrap") else "registry"
+        image = "debootstrap" if shutil.which("debootstrap", path=SEARCH) else "registry"
     mtu = environ.get("NETBENCH_LAB_MTU", "9000")
     if not mtu.isdigit() or not 1280 <= int(mtu) <= 65535:
         raise LabError(f"NETBENCH_LAB_MTU={mtu!r}: expected a number from 1280 to 65535")

@@ -8,15 +8,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from .commands import LabError, run
+from .commands import SEARCH, LabError, run
 from .settings import Settings
 
 DEBIAN = {  # program → Debian package
-    "podman": "podman", "runc": "runc", "iptables": "iptables", "nft": "nftables", "conntrack": "conntrack", "ip": "iproute2",
-    "debootstrap": "debootstrap", "ssh": "openssh-client", "nsenter": "util-linux",
+    "podman": "podman", "runc": "runc", "iptables": "iptables", "nft": "nftables", "conntrack": "conntrack",
+    "debootstrap": "debootstrap", "ip": "iproute2", "ssh": "openssh-client", "nsenter": "util-linux",
 }  # fmt: skip
 LIBRARIES = {Path("/usr/lib/podman/netavark"): "netavark", Path("/usr/lib/podman/aardvark-dns"): "aardvark-dns"}
-SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 
 
 def missing(settings: Settings) -> dict[str, str]:
