@@ -73,7 +73,8 @@ def generate(kind: str, *, servers: int, clients: int, parameters: Mapping[str, 
     rows = sum(len(thread) for group in groups for thread in group)
     if servers * clients * rows > MAX_CONNECTIONS:
         raise GeneratorError(
-            f"connections: {servers} servers × {clients} clients × {rows} connections are more than {MAX_CONNECTIONS}; use fewer"
+            f"connections: {servers} servers × {clients} clients × {rows} connections are more than {MAX_CONNECTIONS};"
+            " use fewer"
         )
     return _document(groups, servers=servers, clients=clients, traces=tuple(traces.names))
 
