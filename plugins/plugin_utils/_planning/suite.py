@@ -1,0 +1,81 @@
+# Copyright (c) The netbench.orchestrator authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A suite document: a workload, the values to try, and how often. Private to this collection.
+
+:func:`order` says in which order its points run. ``interleaved`` (the default): one block per repeat, each a random permutation of all
+points, drawn from ``random.Random(seed)``, so that slow changes of the surroundings meet all points alike. ``sequential``: all
+repeats of the first point, then of the second, and so on.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ...module_utils._protocol import schema
+from ...module_utils._protocol.plan import NAME
+from ...module_utils._protocol.schema import Path, Record, SchemaError, anything, choice, integer, list_of, mapping_of
+from ...module_utils._protocol.schema import optional, text
+from .parameters import PARAMETER_NAME
+from .plan import Sample
+from .quantities import duration_s
+from .workload import STEPS
+
+MAXIMUM_SAMPLES = 100_000
+
+SUITE = Record(
+    schema=(integer(minimum=1, maximum=1), 1),
+    name=NAME,
+    description=(text(), ""),
+    workload=(optional(schema.either(text=text(minimum=1), mapping=anything)), None),
+    parameters=(mapping_of(anything, key=PARAMETER_NAME), dict),
+    grid=(mapping_of(list_of(anything, minimum=1), key=PARAMETER_NAME), dict),
+    repeats=(integer(minimum=1, maximum=MAXIMUM_SAMPLES), 1),
+    order=(choice("interleaved", "sequential"), "interleaved"),
+    seed=(integer(minimum=0, maximum=2**53), 1),
+    retry_budget=(integer(minimum=0, maximum=10_000), 2),  # failed or invalid samples that may be repeated, in all
+    max_start_skew=(optional(duration_s), None),
+    on_host_failure=(choice("abort", "retry", "drop"), "abort"),
+    steps=(optional(STEPS), None),
+)
+
+
+def check(document: Any, path: Path = ("suite",)) -> dict[str, Any]:
+    """The suite with defaults filled in. Raises SchemaError with the place of what is wrong."""
+    suite: dict[str, Any] = SUITE(document, path)
+    for name in suite["grid"]:
+        if name in suite["parameters"]:
+            problem = f"{name!r} stands under 'parameters' too; keep one of them."
+            raise SchemaError((*path, "grid", name), problem, name)
+    points = 1
+    for values in suite["grid"].values():
+        points *= len(values)
+    if points * suite["repeats"] > MAXIMUM_SAMPLES:
+        problem = f"{points} points × {suite['repeats']} repeats are over the limit of {MAXIMUM_SAMPLES} samples."
+        raise SchemaError((*path, "grid"), problem, suite["grid"])
+    return suite
+
+
+def points(suite: Mapping[str, Any], path: Path = ("suite",)) -> Iterator[dict[str, tuple[Any, Path]]]:
+    """The grid's points: for each given parameter its value and the place it comes from. The last parameter varies fastest."""
+    fixed = {name: (value, (*path, "parameters", name)) for name, value in suite["parameters"].items()}
+    axes = [
+        [(name, (value, (*path, "grid", name, position))) for position, value in enumerate(values)]
+        for name, values in suite["grid"].items()
+    ]
+    for combination in itertools.product(*axes):
+        yield {**fixed, **dict(combination)}
+
+
+def order(*, points: int, repeats: int, seed: int, interleaved: bool) -> tuple[Sample, ...]:
+    """The samples in the order of execution (see above)."""
+    if interleaved:
+        dice = random.Random(seed)
+        pairs = [(point, repeat) for repeat in range(1, repeats + 1) for point in dice.sample(range(points), points)]
+    else:
+        pairs = [(point, repeat) for point in range(points) for repeat in range(1, repeats + 1)]
+    return tuple(Sample(sample, point, repeat) for sample, (point, repeat) in enumerate(pairs))

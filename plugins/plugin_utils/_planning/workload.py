@@ -1,0 +1,302 @@
+# Copyright (c) The netbench.orchestrator authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A workload document: checked whole before anything is planned with it. Private to this collection.
+
+What a workload says, key by key, is in ``docs/workloads.md``. A checked workload is plain data with every default filled in; texts
+still hold their placeholders. :func:`check` also finds, in every text, placeholders that nothing can ever resolve, so
+that a slip shows when the workload is loaded and not when a rarely used branch is planned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from ...module_utils._protocol import schema
+from ...module_utils._protocol.plan import NAME, STATE
+from ...module_utils._protocol.schema import Checker, Path, Record, SchemaError, boolean, choice, integer, list_of
+from ...module_utils._protocol.schema import mapping_of, optional, text
+from . import template
+from .parameters import PARAMETER, PARAMETER_NAME, check_declarations
+
+GROUP_NAME = text(pattern=r"[a-z][a-z0-9_]{0,39}", expected="a lower-case word")
+NAMESPACES = ("host", "each", "worker", "scenario")  # of placeholders; no group may have such a name
+
+TEXT = text()
+SCALAR = schema.either(text=TEXT, number=schema.number(), **{"boolean": boolean})  # resolved and checked when a point is planned
+WORD = schema.either(text=TEXT, mapping=Record(tool=TEXT))
+COMMAND = list_of(WORD, minimum=1, maximum=1000)
+ENVIRONMENT = mapping_of(SCALAR)
+
+REACHED = schema.variant(
+    "rule",
+    started=Record(),
+    listening=Record(ports=(optional(list_of(NAME, minimum=1)), None)),  # null: all ports of the group
+    line=Record(file=TEXT, pattern=TEXT),
+    probe=Record(command=COMMAND, period=(SCALAR, "100ms")),
+)
+INNER_STATE = Record(
+    entry=(choice("at_once", "at_t0"), "at_once"), reached=REACHED, deadline=(optional(SCALAR), None)
+)
+END_STATE = Record(deadline=(optional(SCALAR), None))  # ready and done: only their deadline can be chosen
+
+
+def _states(value: Any, path: Path) -> dict[str, Any]:
+    """The states of a group, complete and in order: ``ready``, the workload's own (default ``running``), ``done``."""
+    given = mapping_of(schema.anything, key=STATE, maximum=50)(value, path)
+    ends = {name: END_STATE(given.get(name, {}), (*path, name)) for name in ("ready", "done")}
+    inner = {name: INNER_STATE(state, (*path, name)) for name, state in given.items() if name not in ends}
+    if not inner:
+        inner = {"running": INNER_STATE({"reached": {"rule": "started"}}, path)}
+    return {"ready": ends["ready"], **inner, "done": ends["done"]}
+
+
+PROCESS = Record(
+    command=COMMAND,
+    environment=(ENVIRONMENT, dict),
+    environment_for_each=(mapping_of(mapping_of(SCALAR), key=GROUP_NAME), dict),
+    secret_environment=(list_of(TEXT), list),
+    cpus=(schema.either(text=TEXT, list=list_of(integer(minimum=0)), nothing=schema.anything), None),
+    offset=(SCALAR, 0),
+    success=(list_of(integer(minimum=0, maximum=255), minimum=1), lambda: [0]),
+)
+
+GROUP = Record(
+    hosts=(
+        Record(minimum=(integer(minimum=1), 1), maximum=(optional(integer(minimum=1)), None)),
+        lambda: {"minimum": 1, "maximum": None},
+    ),
+    ports=(mapping_of(Record(number=SCALAR, protocol=(TEXT, "tcp")), key=NAME), dict),
+    processes=mapping_of(PROCESS, key=NAME),
+    states=(_states, lambda: _states({}, ())),
+    stop=(
+        schema.variant(
+            "rule",
+            exit=Record(signal=(TEXT, "TERM"), grace=(SCALAR, "5s")),
+            signal=Record(signal=(TEXT, "TERM"), grace=(SCALAR, "5s"), after=(optional(SCALAR), None)),
+        ),
+        lambda: {"rule": "exit", "signal": "TERM", "grace": "5s"},
+    ),
+    prepare=(list_of(Record(command=COMMAND, undo=(optional(COMMAND), None))), list),
+    files=(mapping_of(schema.either(text=TEXT, mapping=Record(**{"from": TEXT})), key=NAME), dict),
+    outputs=(list_of(TEXT), list),
+    parser=(optional(NAME), None),
+    interface=(optional(TEXT), None),
+    sampler_period=(optional(SCALAR), "1s"),
+    output_limit=(SCALAR, "64MiB"),
+    drop_allowed=(boolean, False),
+)
+
+STEPS = list_of(Record(group=GROUP_NAME, state=STATE), minimum=1)
+
+SCENARIO = Record(
+    servers=(GROUP_NAME, "servers"),
+    clients=(GROUP_NAME, "clients"),
+    driver=TEXT,
+    multiplex=(SCALAR, False),
+    generator=(TEXT, "incast"),
+    parameters=(mapping_of(schema.either(text=TEXT, number=schema.number(), boolean=boolean)), dict),
+    file=(optional(TEXT), None),  # the user's own scenario, instead of a generated one
+    certificates=(SCALAR, "auto"),
+    expected_rate=(optional(SCALAR), None),  # of one host's network: for the expected duration
+)
+
+WORKLOAD = Record(
+    schema=(integer(minimum=1, maximum=1), 1),
+    name=NAME,
+    description=(text(), ""),
+    parameters=(mapping_of(PARAMETER, key=PARAMETER_NAME), dict),
+    derived=(
+        mapping_of(
+            Record(**{"from": PARAMETER_NAME, "values": mapping_of(schema.anything), "otherwise": schema.anything}),
+            key=PARAMETER_NAME,
+        ),
+        dict,
+    ),
+    groups=mapping_of(GROUP, key=GROUP_NAME, maximum=100),
+    receivers=(list_of(GROUP_NAME), list),
+    steps=(optional(STEPS), None),
+    scenario=(optional(SCENARIO), None),
+    expected_duration=(optional(schema.either(text=TEXT, number=schema.number(minimum=0), list=list_of(SCALAR))), None),
+    max_start_skew=(optional(SCALAR), None),
+)
+
+
+def check(document: Any, path: Path = ("workload",)) -> dict[str, Any]:
+    """The workload with defaults filled in. Raises SchemaError with the place of what is wrong."""
+    workload: dict[str, Any] = WORKLOAD(document, path)
+    check_declarations(workload["parameters"], (*path, "parameters"))
+    groups = workload["groups"]
+    if not groups:
+        raise SchemaError((*path, "groups"), "at least one group is needed.", workload["groups"])
+    for name, group in groups.items():
+        _check_group(name, group, groups, (*path, "groups", name))
+    for position, name in enumerate(workload["receivers"]):
+        _known_group(name, groups, (*path, "receivers", position))
+    if workload["scenario"]:
+        for role in ("servers", "clients"):
+            _known_group(workload["scenario"][role], groups, (*path, "scenario", role))
+    if workload["steps"] is not None:
+        check_steps(workload["steps"], groups, (*path, "steps"))
+    _check_derived(workload, path)
+    _check_placeholders(workload, path)
+    return workload
+
+
+def _check_group(name: str, group: Mapping[str, Any], groups: Mapping[str, Any], path: Path) -> None:
+    if name in NAMESPACES:
+        raise SchemaError(path, f"{name!r} is a word of the placeholders; give the group another name.", name)
+    if not group["processes"]:
+        raise SchemaError((*path, "processes"), "at least one process is needed.", group["processes"])
+    least, most = group["hosts"]["minimum"], group["hosts"]["maximum"]
+    if most is not None and most < least:
+        raise SchemaError((*path, "hosts", "maximum"), f"is below the minimum of {least}.", most)
+    for position, (state, rules) in enumerate(group["states"].items()):
+        reached = rules.get("reached", {})
+        here = (*path, "states", state)
+        if rules.get("entry") == "at_t0" and (position != 1 or reached["rule"] != "started"):
+            problem = "only the first state after 'ready' can be entered at T0, and its rule must be 'started'."
+            raise SchemaError((*here, "entry"), problem, rules["entry"])
+        if reached.get("rule") == "listening":
+            for place, port in enumerate(reached["ports"] or ()):
+                if port not in group["ports"]:
+                    problem = f"the group has no port {port!r}.{schema.suggestion(port, list(group['ports']))}"
+                    raise SchemaError((*here, "reached", "ports", place), problem, port)
+            if not group["ports"]:
+                raise SchemaError((*here, "reached"), "the group has no ports to listen on; name them in 'ports'.", reached)
+    for process_name, process in group["processes"].items():
+        for other in process["environment_for_each"]:
+            _known_group(other, groups, (*path, "processes", process_name, "environment_for_each", other))
+
+
+def _known_group(name: str, groups: Mapping[str, Any], path: Path) -> None:
+    if name not in groups:
+        raise SchemaError(path, f"the workload has no group {name!r}.{schema.suggestion(name, list(groups))}", name)
+
+
+def check_steps(steps: list[dict[str, str]], groups: Mapping[str, Any], path: Path) -> None:
+    """Every group passes through its states once, in their order, from ``ready`` to ``done``."""
+    for position, step in enumerate(steps):
+        _known_group(step["group"], groups, (*path, position, "group"))
+    for name, group in groups.items():
+        expected = list(group["states"])
+        taken = [(position, step["state"]) for position, step in enumerate(steps) if step["group"] == name]
+        for place, (position, state) in enumerate(taken):
+            if state not in expected:
+                problem = f"{name} have no state {state!r}.{schema.suggestion(state, expected)}"
+                raise SchemaError((*path, position, "state"), problem, state)
+            if place >= len(expected) or state != expected[place]:
+                problem = f"the states of {name} come in the order {', '.join(expected)}, each once."
+                raise SchemaError((*path, position, "state"), problem, state)
+        if len(taken) < len(expected):
+            raise SchemaError(path, f"the state {expected[len(taken)]!r} of {name} is missing.", steps)
+
+
+def default_steps(groups: Mapping[str, Any]) -> list[dict[str, str]]:
+    """All ready; then up, group by group, those that start at T0 last; then down, last first, those that are ended last.
+
+    So for servers and clients: both ready, servers running, clients running, clients done, servers done.
+    """
+    at_t0 = [name for name, group in groups.items() if starts_at_t0(group)]
+    up = [name for name in groups if name not in at_t0] + at_t0
+    ended = [name for name, group in groups.items() if not ends_by_itself(group)]
+    down = [name for name in reversed(groups) if name not in ended] + list(reversed(ended))  # type: ignore[call-overload]
+    return [
+        *({"group": name, "state": "ready"} for name in groups),
+        *({"group": name, "state": state} for name in up for state in list(groups[name]["states"])[1:-1]),
+        *({"group": name, "state": "done"} for name in down),
+    ]
+
+
+def starts_at_t0(group: Mapping[str, Any]) -> bool:
+    return any(state.get("entry") == "at_t0" for state in group["states"].values())
+
+
+def ends_by_itself(group: Mapping[str, Any]) -> bool:
+    return group["stop"]["rule"] == "exit" or group["stop"]["after"] is not None
+
+
+# Placeholders
+
+
+def parameter_names(workload: Mapping[str, Any]) -> list[str]:
+    return [*workload["parameters"], *workload["derived"]]
+
+
+def host_names(group: Mapping[str, Any]) -> list[str]:
+    ports = [f"host.port.{port}" for port in group["ports"]]
+    return [*(f"host.{name}" for name in ("name", "address", "bind", "group", "index", "count")), *ports]
+
+
+def member_names(prefix: str, group: Mapping[str, Any]) -> list[str]:
+    return [*(f"{prefix}.{name}" for name in ("name", "address", "index")), *(f"{prefix}.port.{port}" for port in group["ports"])]
+
+
+def group_names(groups: Mapping[str, Any]) -> list[str]:
+    """``${servers.address}`` and the like: the member with the host's own index (modulo the count), and facts of the group."""
+    own = [f"{name}.{fact}" for name in groups for fact in ("count", "addresses")]
+    return own + [known for name, group in groups.items() for known in member_names(name, group)]
+
+
+def _check_derived(workload: Mapping[str, Any], path: Path) -> None:
+    known = list(workload["parameters"])
+    for name, rule in workload["derived"].items():
+        here = (*path, "derived", name)
+        if name in workload["parameters"]:
+            raise SchemaError(here, f"a parameter is named {name!r} too.", name)
+        if rule["from"] not in known:
+            problem = f"there is no parameter {rule['from']!r} above it.{schema.suggestion(rule['from'], known)}"
+            raise SchemaError((*here, "from"), problem, rule["from"])
+        known.append(name)
+
+
+def _check_placeholders(workload: Mapping[str, Any], path: Path) -> None:
+    plain = parameter_names(workload)
+    groups = workload["groups"]
+    everywhere = [*plain, *group_names(groups), "worker.python", "worker.program", "scenario.file"]
+    for key in ("expected_duration", "max_start_skew", "scenario"):
+        _resolvable(workload[key], plain, (*path, key))
+    for name, rule in workload["derived"].items():
+        earlier = plain[: plain.index(name)]
+        _resolvable(rule["values"], [*everywhere, *host_names({"ports": {}})], (*path, "derived", name, "values"))
+        _resolvable(rule["otherwise"], [*everywhere, *host_names({"ports": {}})], (*path, "derived", name, "otherwise"))
+        del earlier
+    for name, group in groups.items():
+        here = (*path, "groups", name)
+        known = [*everywhere, *host_names(group)]
+        for key in ("ports", "stop", "sampler_period", "output_limit"):
+            _resolvable(group[key], plain, (*here, key))
+        for key in ("prepare", "files", "outputs", "interface"):
+            _resolvable(group[key], known, (*here, key))
+        for state, rules in group["states"].items():
+            _resolvable(rules["deadline"], plain, (*here, "states", state, "deadline"))
+            _resolvable(rules.get("reached"), known, (*here, "states", state, "reached"))
+        for process_name, process in group["processes"].items():
+            place = (*here, "processes", process_name)
+            for key in ("command", "environment", "cpus", "offset"):
+                _resolvable(process[key], known, (*place, key))
+            for other, variables in process["environment_for_each"].items():
+                each = [*known, *member_names("each", groups[other])]
+                _resolvable(variables, each, (*place, "environment_for_each", other))
+                for variable in variables:
+                    _resolvable(variable, each, (*place, "environment_for_each", other, variable))
+
+
+def _resolvable(value: Any, known: Iterable[str], path: Path) -> None:
+    for place, found in _texts(value, path):
+        for name in template.names(found, place):
+            if name not in known:
+                raise template.unknown(name, known, found, place)
+
+
+def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _texts(inner, (*path, key))
+    elif isinstance(value, (list, tuple)):
+        for position, inner in enumerate(value):
+            yield from _texts(inner, (*path, position))
