@@ -1,0 +1,160 @@
+# Copyright (c) The netbench.orchestrator authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Everything that a sample ever forked, wherever it went. Private to this collection.
+
+The worker is a subreaper: an orphan among its descendants becomes its child. One sample runs at a time, so whatever descends from
+the worker belongs to it, also what left its session, process group or parent behind; and a sample is gone when the
+worker has no child left. Nothing here scans ``/proc`` unless a sample is being ended, and then only where the kernel has no
+``children`` lists.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from . import linux
+from .errors import SampleError
+
+_KILL_DEADLINE_S = 10.0
+_KILL_PERIOD_S = 0.05  # somebody may fork faster than it is killed: look again
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a child ended. ``status`` when it exited, ``signal`` (the name, as ``TERM``) when it was killed."""
+
+    pid: int
+    at_ns: int
+    status: int | None
+    signal: str | None
+    cpu_s: float  # its own and of the children it waited for
+
+    def __str__(self) -> str:
+        return "exited with status %d" % self.status if self.status is not None else f"was killed by SIG{self.signal}"
+
+
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name[3:]
+    except ValueError:
+        return str(number)
+
+
+class Reaper:
+    """Waits for every child, so that no zombie is left, and tells whoever asked for one."""
+
+    def __init__(self) -> None:
+        self._watchers: dict[int, Callable[[Exit], None]] = {}
+        self._changed: asyncio.Event | None = None
+        self.orphans_cpu_s = 0.0
+
+    def watch(self, pid: int, callback: Callable[[Exit], None]) -> None:
+        self._watchers[pid] = callback
+
+    def reap(self) -> None:
+        """Called for SIGCHLD: takes every child that has ended."""
+        at_ns = time.monotonic_ns()
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            killed = os.WIFSIGNALED(status)
+            seen = Exit(
+                pid=pid,
+                at_ns=at_ns,
+                status=None if killed else os.WEXITSTATUS(status),
+                signal=signal_name(os.WTERMSIG(status)) if killed else None,
+                cpu_s=usage.ru_utime + usage.ru_stime,
+            )
+            callback = self._watchers.pop(pid, None)
+            if callback:
+                callback(seen)
+            else:
+                self.orphans_cpu_s += seen.cpu_s
+        if self._changed:
+            self._changed.set()
+
+    async def change(self, timeout_s: float) -> None:
+        """Wait until some child has ended, at most this long."""
+        self._changed = asyncio.Event()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), timeout_s)
+
+
+def children(pid: int) -> Iterator[int]:
+    """The children of all threads of a process, from ``/proc/PID/task/*/children``."""
+    try:
+        threads = os.listdir("/proc/%d/task" % pid)
+    except OSError:
+        return
+    for thread in threads:
+        for child in linux.read_text("/proc/%d/task/%s/children" % (pid, thread)).split():
+            yield int(child)
+
+
+_HAS_CHILDREN_LISTS = os.path.exists("/proc/self/task/%d/children" % os.getpid())
+
+
+def all_of(ancestor: int) -> list[int]:
+    """Every living descendant of a process, parents before children. Zombies count until they are reaped."""
+    child_of = children if _HAS_CHILDREN_LISTS else _children_by_scan()
+    found: list[int] = []
+    todo = [ancestor]
+    while todo:
+        new = [child for child in child_of(todo.pop()) if child not in found]
+        found += new
+        todo += new
+    return found
+
+
+def _children_by_scan() -> Callable[[int], Iterable[int]]:
+    by_parent: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            fields = linux.stat_fields(int(name))
+            if fields:
+                by_parent.setdefault(int(fields[1]), []).append(int(name))
+    return lambda pid: by_parent.get(pid, ())
+
+
+def signal_all(pids: Iterable[int], number: int) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+async def end(reaper: Reaper, number: int | None, grace_s: float) -> None:
+    """Signal every descendant of ours once, give them ``grace_s``, kill the rest, and return when none is left.
+
+    ``number`` None kills at once. Raises SampleError with the names of those that cannot be killed.
+    """
+    me = os.getpid()
+    reaper.reap()
+    left = all_of(me)
+    if left and number is not None:
+        signal_all(left, number)
+        signal_all(left, signal.SIGCONT)  # a stopped process must run to end
+        deadline_s = time.monotonic() + grace_s
+        while left and time.monotonic() < deadline_s:
+            await reaper.change(deadline_s - time.monotonic())
+            left = all_of(me)
+    deadline_s = time.monotonic() + _KILL_DEADLINE_S
+    while left:
+        signal_all(left, signal.SIGKILL)
+        if time.monotonic() > deadline_s:
+            names = ", ".join("%s (pid %d)" % (linux.process_name(pid), pid) for pid in left[:5])
+            raise SampleError("cannot be killed: %s still there after %g s" % (names, _KILL_DEADLINE_S))
+        await reaper.change(_KILL_PERIOD_S)
+        reaper.reap()
+        left = all_of(me)

@@ -1,0 +1,308 @@
+# Copyright (c) The netbench.orchestrator authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the coordinator asks, and who may ask. Private to this collection.
+
+One coordinator is attached at a time. A second one is refused, and told who is there, as long as the first is attached or its
+run has a sample going; unless it says ``takeover``. The same run's coordinator may always come back: its new connection replaces
+the old one, which may be dead without anybody knowing. The run goes on without a connection; only the lease ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .._protocol import frames, machine, messages
+from . import about, history, journal, storage
+from .connection import Connection
+from .descendants import Reaper
+from .errors import Refused, StorageError
+from .run import Run
+
+_TAKEOVER_DEADLINE_S = 15.0
+
+
+@dataclass
+class Lease:
+    """Ends a run's processes when nothing is heard from its coordinator."""
+
+    duration_s: float = 0.0
+    timer: asyncio.TimerHandle | None = None
+
+    def renew(self, duration_s: float, end: Callable[[float], None]) -> None:
+        self.cancel()
+        self.duration_s = duration_s
+        self.timer = asyncio.get_running_loop().call_later(duration_s, end, duration_s)
+
+    def cancel(self) -> None:
+        if self.timer:
+            self.timer.cancel()
+            self.timer = None
+
+
+class Desk:
+    """Answers requests; holds the run and the attached coordinator."""
+
+    def __init__(self, where: storage.Directories, reaper: Reaper, log: Callable[[str], None]) -> None:
+        self._where = where
+        self._reaper = reaper
+        self._log = log
+        self._lease = Lease()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.run: Run | None = None
+        self.holder: str | None = None  # the coordinator of the run, attached or not
+        self.attached: Connection | None = None
+        self.changed: Callable[[], None] = lambda: None  # active or attached may be different now
+        self.since_s = time.monotonic()
+        self._over = asyncio.Event()
+
+    @property
+    def active(self) -> bool:
+        return self.run is not None and self.run.active
+
+    # Requests
+
+    def request(self, peer: Connection, frame: dict[str, Any]) -> None:
+        """Answer one frame of a coordinator. Raises FrameError when it is not understood."""
+        if frame.get("type") == "hello" and frame.get("protocol") != frames.PROTOCOL and type(frame.get("id")) is int:
+            asked = frame.get("protocol")
+            text = f"this worker speaks protocol {frames.PROTOCOL}, the coordinator {asked!r:.20}: install the same version at both ends"
+            peer.send({"type": "reply", "id": frame["id"], "refused": text})
+            return
+        request = messages.parse_request(frame)
+        kind = request["type"]
+        if kind == "hello":
+            self._own(self._hello(peer, request))
+            return
+        if peer is not self.attached:
+            raise frames.FrameError(f"{kind} came before an accepted hello")
+        if kind == "enter":
+            self._enter(peer, request)
+        elif kind == "stop":
+            self.stop(request["reason"])
+        else:
+            answer = {"clock": self._clock, "load": self._load, "finish": self._finish}[kind]
+            try:
+                self._reply(peer, request, **answer(request))
+            except (Refused, StorageError, OSError) as problem:
+                self._reply(peer, request, refused=str(problem))
+
+    def _reply(self, peer: Connection, request: dict[str, Any], **fields: Any) -> None:
+        peer.send({"type": "reply", "id": request["id"], **fields})
+
+    def _clock(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"wall_ns": time.time_ns()}
+
+    async def _hello(self, peer: Connection, request: dict[str, Any]) -> None:
+        try:
+            await self._make_room(request)
+        except Refused as problem:
+            self._reply(peer, request, refused=str(problem))
+            return
+        if not peer.open:
+            return
+        if self.attached and self.attached is not peer:
+            self.attached.close("its coordinator came back on another connection")
+        peer.coordinator, peer.run_id = request["coordinator"], request["run_id"]
+        self.attached, self.holder = peer, request["coordinator"]
+        self._log(f"coordinator {peer.coordinator} is attached for run {peer.run_id}")
+        own = self.run if self.run and self.run.run_id == request["run_id"] else None
+        status = own.status if own else machine.Status()
+        self._reply(
+            peer,
+            request,
+            host=about.host(),
+            status={
+                "run_id": own.run_id if own else None,
+                "plan_sha256": own.plan_sha256 if own else None,
+                "sample": status.sample,
+                "attempt": status.attempt,
+                "state": status.state,
+                "phase": status.phase,
+            },
+            reports=own.reports if own else [],
+        )
+        self.changed()
+
+    async def _make_room(self, request: dict[str, Any]) -> None:
+        """Return when the coordinator may have this worker. Raises Refused."""
+        in_the_way = self._in_the_way(request["run_id"])
+        if in_the_way and not request["takeover"]:
+            raise Refused(in_the_way)
+        if in_the_way:
+            who = request["coordinator"]
+            if self.attached:
+                self.attached.close(f"coordinator {who} took over")
+            self.stop(f"coordinator {who} took over with run {request['run_id']}")
+            try:
+                await asyncio.wait_for(self._until_over(), _TAKEOVER_DEADLINE_S)
+            except asyncio.TimeoutError:
+                raise Refused("the run that was here does not end; see the worker's log on this host") from None
+
+    def _in_the_way(self, run_id: str) -> str | None:
+        other = self.run.run_id if self.run and self.run.run_id != run_id else None
+        if self.attached and self.attached.run_id != run_id:
+            here = f"run {self.attached.run_id} has this worker, and its coordinator {self.attached.coordinator} is attached"
+        elif other and self.active and self.run:
+            left = f"a lease of {self._lease.duration_s:g} s" if self._lease.timer else "no lease"
+            here = f"sample {self.run.status.sample} of run {other} is {self.run.status.state} here (coordinator {self.holder}, {left})"
+        else:
+            return None
+        return f"{here}: wait for it, or take over"
+
+    def _load(self, request: dict[str, Any]) -> dict[str, Any]:
+        run_id, sha256 = request["run_id"], request["plan_sha256"]
+        if self.attached is None or run_id != self.attached.run_id:
+            raise Refused(f"run {run_id} is not the one that this coordinator said hello for")
+        if self.run and self.run.run_id == run_id:
+            if self.run.plan_sha256 != sha256:
+                raise Refused(f"run {run_id} is loaded with another plan ({self.run.plan_sha256[:12]}…)")
+        else:
+            if self.active:
+                raise Refused("a sample of another run is still going on here")
+            self._open(run_id, sha256)
+        self._renew_lease(request["lease_s"])
+        return {}
+
+    def _open(self, run_id: str, sha256: str) -> None:
+        plan = storage.load_plan(self._where, sha256)
+        if plan.run_id != run_id:
+            raise Refused(f"plan {sha256[:12]}… belongs to run {plan.run_id}")
+        known = history.of(journal.read(self._where.journal(run_id)))
+        if known.plan_sha256 not in (None, sha256):
+            raise Refused(f"run {run_id} was begun here with another plan ({str(known.plan_sha256)[:12]}…)")
+        self._put_down()
+        self.run = self._make_run(run_id, sha256, plan, known)
+        storage.remember_current(self._where, run_id, sha256)
+
+    def _make_run(self, run_id: str, sha256: str, plan: Any, known: history.History) -> Run:
+        run = Run(
+            where=self._where,
+            run_id=run_id,
+            plan_sha256=sha256,
+            plan=plan,
+            history=known,
+            reaper=self._reaper,
+            tell=self._tell,
+            control=lambda: self.attached.control if self.attached else None,
+            log=self._log,
+            worker={"worker_version": about.version(), "archive_sha256": about.archive_sha256()},
+        )
+        run.on_over = self._is_over
+        return run
+
+    def _enter(self, peer: Connection, request: dict[str, Any]) -> None:
+        if self.run is None or self.run.run_id != peer.run_id:
+            raise frames.FrameError("enter came before a plan was loaded")
+        self._renew_lease(request["lease_s"])
+        self.since_s = time.monotonic()
+        self._over.clear()
+        self.run.feed(machine.Enter(request["sample"], request["attempt"], request["state"], request["at_ns"]))
+        self.changed()
+
+    def _finish(self, request: dict[str, Any]) -> dict[str, Any]:
+        if self.run is None or self.run.run_id != request["run_id"]:
+            return {}
+        if self.active:
+            raise Refused("sample %d is still %s: stop it first" % (self.run.status.sample, self.run.status.state))
+        self.run.record("finish", sync=True)
+        storage.forget_plan(self._where, self.run.plan_sha256)
+        self._put_down()
+        return {}
+
+    # The run
+
+    def stop(self, reason: str) -> None:
+        """End the sample at hand, if there is one."""
+        if self.run:
+            self.run.feed(machine.Stop(reason))
+
+    async def _until_over(self) -> None:
+        while self.active:
+            self._over.clear()
+            await self._over.wait()
+
+    async def over(self, timeout_s: float) -> bool:
+        """Wait until no sample is going on; False when it takes longer."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._until_over(), timeout_s)
+        return not self.active
+
+    def _is_over(self) -> None:
+        self.since_s = time.monotonic()
+        self._over.set()
+        self.changed()
+
+    def _put_down(self) -> None:
+        if self.run:
+            self.run.close()
+            self.run = None
+        self._lease.cancel()
+        storage.forget_current(self._where)
+
+    def forget(self, run_id: str) -> None:
+        """Let go of a run whose folder will be removed. Raises Refused."""
+        if self.run and self.run.run_id == run_id:
+            if self.active or self.attached:
+                raise Refused(f"run {run_id} is going on here")
+            self._put_down()
+
+    async def take_up(self) -> None:
+        """After a start: what was going on when the worker ended?"""
+        current = storage.read_current(self._where)
+        if current is None:
+            return
+        run_id, sha256 = current
+        known = history.of(journal.read(self._where.journal(run_id)))
+        if known.finished:
+            storage.forget_current(self._where)
+            return
+        plan = storage.load_plan(self._where, sha256)
+        self.run = self._make_run(run_id, sha256, plan, known)
+        if not self.run.active:
+            return
+        status = known.status
+        name = storage.sample_folder_name(*status.key)
+        killed = await history.kill_leftovers(known, self._where.run(run_id) / "samples" / name)
+        self.run.record("leftovers", pids=killed)
+        rebooted = known.boot_id != about.linux.boot_id()
+        what = "the host was rebooted" if rebooted else "the worker died"
+        self._log(
+            f"{what} while sample {status.sample} of run {run_id} was {status.state}; ended {len(killed)} processes"
+        )
+        self.run.take_up("%s while sample %d was in state %r" % (what, status.sample, status.state))
+
+    # The connection
+
+    def gone(self, peer: Connection) -> None:
+        """A connection has ended; the run does not care."""
+        if peer is self.attached:
+            self.attached = None
+            self.changed()
+
+    def _tell(self, body: dict[str, Any]) -> None:
+        if self.attached and self.run and self.attached.run_id == self.run.run_id:
+            self.attached.send({"type": "report", **body})
+
+    def _renew_lease(self, duration_s: float) -> None:
+        self._lease.renew(duration_s, self._lease_ended)
+
+    def _lease_ended(self, duration_s: float) -> None:
+        self._lease.cancel()
+        self.stop("lease ended: nothing was heard from the coordinator for %g s" % duration_s)
+
+    def _own(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception():
+            self._log(f"a request failed: {task.exception()!r}")

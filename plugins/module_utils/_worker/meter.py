@@ -1,0 +1,134 @@
+# Copyright (c) The netbench.orchestrator authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is measured beside a sample's processes, and when. Private to this collection.
+
+::
+
+    before the first start     at the start + n periods      first stop          last stop
+    counters, first row        rows, output limits           control packets     counters, last row
+
+The first look is 5 ms before the start instant, so that the worker is quiet when the processes start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from .._protocol.plan import Point
+from . import descendants
+from .descendants import Reaper
+from .members import Member
+from .process import cut
+from .sampler import Counters, Processes, Rows
+from .sockdiag import Connection, segments
+
+ROWS = "sampler.jsonl"
+_LEAD_S = 0.005
+_OUTPUT_PERIOD_S = 5.0  # how often outputs are looked at when there is no sampler
+
+
+class Meter:
+    """Runs from the first start to the last stop of one sample."""
+
+    def __init__(
+        self,
+        point: Point,
+        folder: Path,
+        members: Sequence[Member],
+        reaper: Reaper,
+        control: Callable[[], Connection | None],
+    ) -> None:
+        self._point = point
+        self._folder = folder
+        self._members = members
+        self._reaper = reaper
+        self._control = control
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._counters: Counters | None = None
+        self._rows: Rows | None = None
+        self._processes = Processes(self._pids, lambda: descendants.all_of(os.getpid()))
+        self._connection: Connection | None = None
+        self._first_packets: int | None = None
+        self._first_bytes: dict[str, int] = {}
+        self._cpu_before_s = 0.0
+        self._next_s = 0.0
+        self._stopped_once = False
+        self.facts: dict[str, Any] = {}
+        self.problems: list[str] = []
+
+    def begin(self, at_s: float) -> None:
+        """Processes start at this instant (now or later, ``time.monotonic()``)."""
+        self._next_s = at_s
+        if at_s - time.monotonic() > _LEAD_S:
+            self._timer = self._loop.call_at(at_s - _LEAD_S, self._before_start)
+        else:
+            self._before_start()
+
+    def first_stop(self) -> None:
+        """A process has ended, or is about to be told to."""
+        if self._counters is None or self._stopped_once:
+            return
+        self._stopped_once = True
+        if self._connection and self._first_packets is not None:
+            now = segments(self._connection)
+            self.facts["control_packets"] = None if now is None else max(0, now - self._first_packets)
+
+    def last_stop(self) -> None:
+        """Every process has ended, or will never start. Idempotent."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if self._counters is None:
+            return
+        self.first_stop()
+        self._row()
+        last_bytes = self._counters.bytes()
+        for name in ("rx_bytes", "tx_bytes"):
+            if name in last_bytes and name in self._first_bytes:
+                self.facts[name] = max(0, last_bytes[name] - self._first_bytes[name])
+        self._counters.close()
+        self._processes.close()
+        self._counters = None
+        if self._rows:
+            self.problems += [self._rows.problem] if self._rows.problem else []
+            self._rows.close()
+
+    def _before_start(self) -> None:
+        self._counters = Counters(self._point.interface, self._control)
+        self._cpu_before_s = self._reaper.orphans_cpu_s
+        self.facts["wall_minus_mono_ns"] = time.time_ns() - time.monotonic_ns()
+        self._connection = self._control()
+        self._first_packets = segments(self._connection) if self._connection else None
+        self._first_bytes = self._counters.bytes()
+        if self._point.sampler_period_s:
+            self._rows = Rows(self._folder / ROWS)
+            self._row()
+        self._plan_tick()
+
+    def _plan_tick(self) -> None:
+        self._next_s += self._point.sampler_period_s or _OUTPUT_PERIOD_S
+        self._timer = self._loop.call_at(self._next_s, self._tick)
+
+    def _tick(self) -> None:
+        self._row()
+        for member in self._members:
+            for name in (member.program.stdout, member.program.stderr):
+                cut(self._folder / name, self._point.output_limit_bytes)
+        self._plan_tick()
+
+    def _row(self) -> None:
+        if self._rows and self._counters:
+            ended_s = self._reaper.orphans_cpu_s - self._cpu_before_s
+            ended_s += sum(member.exit.cpu_s for member in self._members if member.exit)
+            self._rows.write({**self._processes.row(ended_s), **self._counters.row()})
+
+    def _pids(self) -> list[int]:
+        return [member.gate.pid for member in self._members if member.gate and member.alive]
