@@ -11,7 +11,7 @@ collection.
     idle ──────────────▶ ready ──────────────────────────▶ running ─ … ──────────────▶ done
                            │                                  │                          ▲
                            └───────────┬──────────────────────┘                          │ only when every process
-                  failure, deadline    │    stop, lease                                  │ ended well, is gone, all sealed
+                  failure, deadline    │    stop, lease                                  │ ended well, is gone, sealed
                                        ▼
                              failed / aborted ──(gone and sealed)──▶ ended
 
