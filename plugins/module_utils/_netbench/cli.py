@@ -135,8 +135,9 @@ def run(chosen: Settings, environ: Mapping[str, str]) -> signal.Signals | None:
     """Play the scenario. Returns the signal that stopped it, None if it ended by itself."""
     scenario = _scenario(chosen)
     _allow_many_descriptors()
-    loop, counters = Loop(), Counters()
+    counters = Counters()
     with contextlib.ExitStack() as stack:
+        loop = stack.enter_context(Loop())
         out, err = stack.enter_context(_trace_files(chosen.trace_file))
         tracer = Tracer(chosen.traces, scenario.traces, chosen.verbose, out, err)
         server = client = None

@@ -88,13 +88,31 @@ class Loop:
         self._foreground = 0
         self._stuck = 0
         self.signal: signal.Signals | None = None
+        self._catches_signals = False
         self._wake_out, self._wake_in = socket.socketpair()
         for end in (self._wake_out, self._wake_in):
             end.setblocking(False)
         self._epoll.register(self._wake_out, select.EPOLLIN)
 
+    def __enter__(self) -> Loop:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        """Close the loop's own descriptors, and the sockets that it still watches."""
+        if self._catches_signals:
+            signal.set_wakeup_fd(-1)
+        for watched in list(self._watched.values()):
+            self.close(watched)
+        for end in (self._wake_out, self._wake_in, self._epoll):
+            end.close()
+
+    @property
+    def pending_timers(self) -> int:
+        return len(self._timers)
+
     def stop_at_signals(self, *signals: signal.Signals) -> None:
         """Make `run` return, with ``self.signal`` set, when one of these arrives."""
+        self._catches_signals = True
         signal.set_wakeup_fd(self._wake_in.fileno(), warn_on_full_buffer=False)
         for number in signals:
             signal.signal(number, self._on_signal)

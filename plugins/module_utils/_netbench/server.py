@@ -58,6 +58,7 @@ class Server:
         self._tracer = tracer
         self.connections = 0
         self.failed_connections = 0
+        self.open_connections = 0
 
     def run(self) -> Steps:
         listener = self._loop.watch(self._sock)
@@ -81,6 +82,7 @@ class Server:
     def _serve(self, sock: socket.socket, peer: str) -> Steps:
         number = self.connections
         self.connections += 1
+        self.open_connections += 1
         stream = Stream(self._loop, sock, self._counters, peer)
         try:
             if self._tracer.stdio:
@@ -98,6 +100,7 @@ class Server:
             self.failed_connections += 1
             self._complain(str(error))
         finally:
+            self.open_connections -= 1
             stream.close()
 
     @staticmethod
