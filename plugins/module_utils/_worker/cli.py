@@ -4,14 +4,15 @@
 
 """The worker's command line (docs/architecture.md). Private to this collection.
 
-Every subcommand imports what it needs when it runs: ``attach`` has to be quick. Exit status: 0 done, 1 refused or failed, 2 wrong
-usage, 3 the worker is not there.
+Every subcommand imports what it needs when it runs: ``attach`` has to be quick. Exit status: 0 done, 1 refused or
+failed, 2 wrong usage, 3 the worker is not there.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from typing import Any
 
@@ -24,9 +25,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run one subcommand and return the exit status."""
     arguments = sys.argv[1:] if argv is None else argv
     if arguments[:1] == ["pynetbench"]:
-        from .._netbench import driver
+        from .._netbench import cli
 
-        return int(driver.main(arguments[1:]))
+        return int(cli.main(arguments[1:], os.environ))
     options = _parser().parse_args(arguments)
     try:
         options.run(options)

@@ -4,8 +4,8 @@
 
 """A program on the host talks to the worker: join it (attach), or ask it one thing. Private to this collection.
 
-``attach`` is started once per host and run, through SSH, and its start is part of every run's start: so this module imports
-little, and copies bytes without looking at them.
+``attach`` is started once per host and run, through SSH, and its start is part of every run's start: so this module
+imports little, and copies bytes without looking at them.
 """
 
 from __future__ import annotations
@@ -70,13 +70,13 @@ def _write_all(handle: int, data: bytes) -> None:
 
 
 def ssh_connection() -> str:
-    """``SSH_CONNECTION``, ours or, when privilege escalation dropped it, of the nearest ancestor that may be looked at."""
+    """``SSH_CONNECTION``: ours or, when privilege escalation dropped it, of the nearest ancestor that shows it."""
     found, pid = os.environ.get("SSH_CONNECTION", ""), os.getppid()
     while not found and pid > 1:
         try:
-            with open("/proc/%d/environ" % pid, "rb") as stream:
+            with open(f"/proc/{pid}/environ", "rb") as stream:
                 entries = stream.read().split(b"\0")
-            with open("/proc/%d/stat" % pid, "rb") as stream:
+            with open(f"/proc/{pid}/stat", "rb") as stream:
                 pid = int(stream.read().rpartition(b")")[2].split()[1])
         except (OSError, IndexError):
             break

@@ -28,7 +28,7 @@ UNDO_DEADLINE_S = 30.0
 class Commands:
     """Runs them through gates, as everything else, so that the worker alone waits for children."""
 
-    def __init__(self, point: Point, folder: Path, reaper: Reaper, record: Callable[..., None]) -> None:
+    def __init__(self, point: Point, folder: Path, reaper: Reaper, record: Callable[..., object]) -> None:
         self._point = point
         self._folder = folder
         self._reaper = reaper
@@ -67,7 +67,7 @@ class Commands:
                 seen = await asyncio.wait_for(self._run(command, LOG), UNDO_DEADLINE_S)
                 how = None if seen.status == 0 else str(seen)
             except asyncio.TimeoutError:
-                how = "did not end within %g s" % UNDO_DEADLINE_S
+                how = f"did not end within {UNDO_DEADLINE_S:g} s"
             except (OSError, SampleError) as problem:
                 how = str(problem)
             self._record("undo", sync=True, number=position, problem=how)

@@ -4,8 +4,8 @@
 
 """One peer at the worker's socket. Private to this collection.
 
-Plain non-blocking reads and writes on the event loop, without streams in between, so that the stamps are next to the system calls:
-``received_ns`` right after the read, ``sent_ns`` right before the write.
+Plain non-blocking reads and writes on the event loop, without streams in between, so that the stamps are next to the
+system calls: ``received_ns`` right after the read, ``sent_ns`` right before the write.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _UCRED = struct.Struct("=iII")
 
 
 class Connection:
-    """Turns bytes into frames and back. ``on_frame`` may raise FrameError: then the peer is let go, and only the peer."""
+    """Turns bytes into frames and back. When ``on_frame`` raises FrameError the peer is let go, and only the peer."""
 
     def __init__(
         self,

@@ -4,8 +4,8 @@
 
 """The worker: one thread, one event loop, one Unix socket. Private to this collection.
 
-:func:`serve` is its whole life: lock, socket, take up what was going on, answer until told to end, end what runs, leave. Between
-requests it sleeps; nothing here has a period of its own.
+:func:`serve` is its whole life: lock, socket, take up what was going on, answer until told to end, end what runs,
+leave. Between requests it sleeps; nothing here has a period of its own.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Daemon:
         except OSError:
             return
         if peer_uid(sock) != os.getuid() or len(self._peers) >= _PEERS_LIMIT:
-            log("refused a connection of user %d" % peer_uid(sock))
+            log(f"refused a connection of user {peer_uid(sock)}")
             sock.close()
             return
         self._peers.add(Connection(sock, self._first_frame, self._closed))
@@ -170,7 +170,7 @@ class Daemon:
             self._idle_timer = None
         if self._idle_exit_s is not None and not self.desk.active and self.desk.attached is None:
             loop = asyncio.get_running_loop()
-            self._idle_timer = loop.call_later(self._idle_exit_s, self.end, "idle for %g s" % self._idle_exit_s)
+            self._idle_timer = loop.call_later(self._idle_exit_s, self.end, f"idle for {self._idle_exit_s:g} s")
 
 
 def log(text: str) -> None:
@@ -201,7 +201,8 @@ async def _serve(where: storage.Directories, idle_exit_s: float | None, ready: C
         listener.setblocking(False)
         listener.bind(str(where.socket))
         listener.listen(_PEERS_LIMIT)
-        log(f"worker {about.version()} serves {where.socket} (pid {os.getpid()})")
+        # The hash is taken now, of what runs: the file may be replaced later.
+        log(f"worker {about.version()} ({about.archive_sha256()}) serves {where.socket} (pid {os.getpid()})")
         await Daemon(where, idle_exit_s).run(listener, ready)
 
 

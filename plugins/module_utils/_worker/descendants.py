@@ -4,10 +4,10 @@
 
 """Everything that a sample ever forked, wherever it went. Private to this collection.
 
-The worker is a subreaper: an orphan among its descendants becomes its child. One sample runs at a time, so whatever descends from
-the worker belongs to it, also what left its session, process group or parent behind; and a sample is gone when the
-worker has no child left. Nothing here scans ``/proc`` unless a sample is being ended, and then only where the kernel has no
-``children`` lists.
+The worker is a subreaper: an orphan among its descendants becomes its child. One sample runs at a time, so whatever
+descends from the worker belongs to it, also what left its session, process group or parent behind; and a sample is
+gone when the worker has no child left. Nothing here scans ``/proc`` unless a sample is being ended, and then only
+where the kernel has no ``children`` lists.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Exit:
     cpu_s: float  # its own and of the children it waited for
 
     def __str__(self) -> str:
-        return "exited with status %d" % self.status if self.status is not None else f"was killed by SIG{self.signal}"
+        return f"exited with status {self.status}" if self.status is not None else f"was killed by SIG{self.signal}"
 
 
 def signal_name(number: int) -> str:
@@ -95,15 +95,15 @@ class Reaper:
 def children(pid: int) -> Iterator[int]:
     """The children of all threads of a process, from ``/proc/PID/task/*/children``."""
     try:
-        threads = os.listdir("/proc/%d/task" % pid)
+        threads = os.listdir(f"/proc/{pid}/task")
     except OSError:
         return
     for thread in threads:
-        for child in linux.read_text("/proc/%d/task/%s/children" % (pid, thread)).split():
+        for child in linux.read_text(f"/proc/{pid}/task/{thread}/children").split():
             yield int(child)
 
 
-_HAS_CHILDREN_LISTS = os.path.exists("/proc/self/task/%d/children" % os.getpid())
+_HAS_CHILDREN_LISTS = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
 
 
 def all_of(ancestor: int) -> list[int]:
@@ -153,8 +153,8 @@ async def end(reaper: Reaper, number: int | None, grace_s: float) -> None:
     while left:
         signal_all(left, signal.SIGKILL)
         if time.monotonic() > deadline_s:
-            names = ", ".join("%s (pid %d)" % (linux.process_name(pid), pid) for pid in left[:5])
-            raise SampleError("cannot be killed: %s still there after %g s" % (names, _KILL_DEADLINE_S))
+            names = ", ".join(f"{linux.process_name(pid)} (pid {pid})" for pid in left[:5])
+            raise SampleError(f"cannot be killed: {names} still there after {_KILL_DEADLINE_S:g} s")
         await reaper.change(_KILL_PERIOD_S)
         reaper.reap()
         left = all_of(me)

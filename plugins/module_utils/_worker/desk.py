@@ -4,9 +4,10 @@
 
 """What the coordinator asks, and who may ask. Private to this collection.
 
-One coordinator is attached at a time. A second one is refused, and told who is there, as long as the first is attached or its
-run has a sample going; unless it says ``takeover``. The same run's coordinator may always come back: its new connection replaces
-the old one, which may be dead without anybody knowing. The run goes on without a connection; only the lease ends it.
+One coordinator is attached at a time. A second one is refused, and told who is there, as long as the first is
+attached or its run has a sample going; unless it says ``takeover``. The same run's coordinator may always come back:
+its new connection replaces the old one, which may be dead without anybody knowing. The run goes on without a
+connection; only the lease ends it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._protocol import frames, machine, messages
-from . import about, history, journal, storage
+from . import about, history, journal, linux, storage
 from .connection import Connection
 from .descendants import Reaper
 from .errors import Refused, StorageError
@@ -71,9 +72,9 @@ class Desk:
     def request(self, peer: Connection, frame: dict[str, Any]) -> None:
         """Answer one frame of a coordinator. Raises FrameError when it is not understood."""
         if frame.get("type") == "hello" and frame.get("protocol") != frames.PROTOCOL and type(frame.get("id")) is int:
-            asked = frame.get("protocol")
-            text = f"this worker speaks protocol {frames.PROTOCOL}, the coordinator {asked!r:.20}: install the same version at both ends"
-            peer.send({"type": "reply", "id": frame["id"], "refused": text})
+            asked = repr(frame.get("protocol"))[:20]
+            why = f"this worker speaks protocol {frames.PROTOCOL}, the coordinator {asked}: install the same"
+            peer.send({"type": "reply", "id": frame["id"], "refused": why})
             return
         request = messages.parse_request(frame)
         kind = request["type"]
@@ -103,7 +104,7 @@ class Desk:
         try:
             await self._make_room(request)
         except Refused as problem:
-            self._reply(peer, request, refused=str(problem))
+            self._reply(peer, request, refused=str(problem), status=self._status(self.run))
             return
         if not peer.open:
             return
@@ -113,22 +114,22 @@ class Desk:
         self.attached, self.holder = peer, request["coordinator"]
         self._log(f"coordinator {peer.coordinator} is attached for run {peer.run_id}")
         own = self.run if self.run and self.run.run_id == request["run_id"] else None
-        status = own.status if own else machine.Status()
-        self._reply(
-            peer,
-            request,
-            host=about.host(),
-            status={
-                "run_id": own.run_id if own else None,
-                "plan_sha256": own.plan_sha256 if own else None,
-                "sample": status.sample,
-                "attempt": status.attempt,
-                "state": status.state,
-                "phase": status.phase,
-            },
-            reports=own.reports if own else [],
-        )
+        reports = own.reports if own else []
+        self._reply(peer, request, host=about.host(), status=self._status(own), reports=reports)
         self.changed()
+
+    @staticmethod
+    def _status(run: Run | None) -> dict[str, Any]:
+        """As messages.STATUS has it; idle when no run is loaded."""
+        status = run.status if run else machine.Status()
+        return {
+            "run_id": run.run_id if run else None,
+            "plan_sha256": run.plan_sha256 if run else None,
+            "sample": status.sample,
+            "attempt": status.attempt,
+            "state": status.state,
+            "phase": status.phase,
+        }
 
     async def _make_room(self, request: dict[str, Any]) -> None:
         """Return when the coordinator may have this worker. Raises Refused."""
@@ -148,10 +149,12 @@ class Desk:
     def _in_the_way(self, run_id: str) -> str | None:
         other = self.run.run_id if self.run and self.run.run_id != run_id else None
         if self.attached and self.attached.run_id != run_id:
-            here = f"run {self.attached.run_id} has this worker, and its coordinator {self.attached.coordinator} is attached"
+            who = self.attached
+            here = f"run {who.run_id} has this worker, and its coordinator {who.coordinator} is attached"
         elif other and self.active and self.run:
-            left = f"a lease of {self._lease.duration_s:g} s" if self._lease.timer else "no lease"
-            here = f"sample {self.run.status.sample} of run {other} is {self.run.status.state} here (coordinator {self.holder}, {left})"
+            status = self.run.status
+            lease = f"a lease of {self._lease.duration_s:g} s" if self._lease.timer else "no lease"
+            here = f"sample {status.sample} of run {other} is {status.state} here, for {self.holder}, with {lease}"
         else:
             return None
         return f"{here}: wait for it, or take over"
@@ -210,7 +213,7 @@ class Desk:
         if self.run is None or self.run.run_id != request["run_id"]:
             return {}
         if self.active:
-            raise Refused("sample %d is still %s: stop it first" % (self.run.status.sample, self.run.status.state))
+            raise Refused(f"sample {self.run.status.sample} is still {self.run.status.state}: stop it first")
         self.run.record("finish", sync=True)
         storage.forget_plan(self._where, self.run.plan_sha256)
         self._put_down()
@@ -271,12 +274,12 @@ class Desk:
         name = storage.sample_folder_name(*status.key)
         killed = await history.kill_leftovers(known, self._where.run(run_id) / "samples" / name)
         self.run.record("leftovers", pids=killed)
-        rebooted = known.boot_id != about.linux.boot_id()
+        rebooted = known.boot_id != linux.boot_id()
         what = "the host was rebooted" if rebooted else "the worker died"
         self._log(
             f"{what} while sample {status.sample} of run {run_id} was {status.state}; ended {len(killed)} processes"
         )
-        self.run.take_up("%s while sample %d was in state %r" % (what, status.sample, status.state))
+        self.run.take_up(f"{what} while sample {status.sample} was in state {status.state!r}")
 
     # The connection
 
@@ -295,7 +298,7 @@ class Desk:
 
     def _lease_ended(self, duration_s: float) -> None:
         self._lease.cancel()
-        self.stop("lease ended: nothing was heard from the coordinator for %g s" % duration_s)
+        self.stop(f"lease ended: nothing was heard from the coordinator for {duration_s:g} s")
 
     def _own(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)

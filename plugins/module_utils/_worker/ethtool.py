@@ -4,8 +4,8 @@
 
 """The allowance counters of Elastic Network Adapters, by ethtool's ioctl. Private to this collection.
 
-They say when EC2 held traffic back (``bw_in_allowance_exceeded`` and its like). Reading statistics needs no rights. Formats:
-linux/ethtool.h (``ethtool_drvinfo``, ``ethtool_gstrings``, ``ethtool_stats``).
+They say when EC2 held traffic back (``bw_in_allowance_exceeded`` and its like). Reading statistics needs no rights.
+Formats: linux/ethtool.h (``ethtool_drvinfo``, ``ethtool_gstrings``, ``ethtool_stats``).
 """
 
 from __future__ import annotations

@@ -4,8 +4,9 @@
 
 """What a journal tells a restarted worker. Private to this collection.
 
-A worker that died in the middle of a sample finds here which processes it had made, and ends those that still live. A process is
-known by its pid *and* its start time, and only within the same boot, so that nobody else's process is taken for one of ours.
+A worker that died in the middle of a sample finds here which processes it had made, and ends those that still live. A
+process is known by its pid *and* its start time, and only within the same boot, so that nobody else's process is
+taken for one of ours.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ def leftovers(history: History, folder: Path) -> list[int]:
 def _works_in(pid: int, folder: Path) -> bool:
     for link in ("cwd", "fd/1", "fd/2"):
         try:
-            target = os.readlink("/proc/%d/%s" % (pid, link))
+            target = os.readlink(f"/proc/{pid}/{link}")
         except OSError:
             continue
         if target == str(folder) or target.startswith(f"{folder}/"):
@@ -133,6 +134,6 @@ async def kill_leftovers(history: History, folder: Path) -> list[int]:
             return seen
         seen += [pid for pid in left if pid not in seen]
         if time.monotonic() > deadline_s:
-            raise SampleError("cannot be killed: pid %s still there after %g s" % (left[0], _KILL_DEADLINE_S))
+            raise SampleError(f"cannot be killed: pid {left[0]} still there after {_KILL_DEADLINE_S:g} s")
         descendants.signal_all(left, signal.SIGKILL)
         await asyncio.sleep(0.02)  # they are nobody's children here: there is no news to wait for

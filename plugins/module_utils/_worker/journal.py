@@ -4,11 +4,13 @@
 
 """The worker's own append-only record of a run: one JSON object per line. Private to this collection.
 
-The journal, not the connection, is the truth: what is in it (``sync``) is on the disk before anything is done about it, so a
-restarted worker knows what had been begun. Records carry ``event``, ``mono_ns``, ``wall_ns`` and the event's own fields:
+The journal, not the connection, is the truth: what is in it (``sync``) is on the disk before anything is done about
+it, so a restarted worker knows what had been begun. Records carry ``event``, ``mono_ns``, ``wall_ns`` and the event's
+own fields:
 
-``open`` the run was loaded (plan, boot, worker) · ``status`` of the state machine · ``held`` processes with pid and start time ·
-``prepare`` and ``undo`` commands · ``report`` what the coordinator was told · ``exited`` a process · ``finish`` the run is over.
+``open`` the run was loaded (plan, boot, worker) · ``status`` of the state machine · ``held`` processes with pid and
+start time · ``prepare`` and ``undo`` commands · ``report`` what the coordinator was told · ``exited`` a process ·
+``finish`` the run is over.
 
 A last record that was cut off by a crash is left out when reading, and closed off when writing goes on.
 """
@@ -53,7 +55,7 @@ class Journal:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Every whole record, in order; lines that are not records (cut off by a crash) are left out. Empty when there is no file."""
+    """Every whole record, in order, without lines that a crash cut off. Empty when there is no file."""
     try:
         handle = open_regular(path)
     except FileNotFoundError:

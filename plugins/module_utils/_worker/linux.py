@@ -23,7 +23,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def _prctl(option: int, value: int) -> None:
     if _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
         number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), "prctl(%d)" % option)
+        raise OSError(number, os.strerror(number), f"prctl({option})")
 
 
 def become_subreaper() -> None:
@@ -51,7 +51,7 @@ def read_text(path: str) -> str:
 
 def stat_fields(pid: int) -> list[str]:
     """The fields of ``/proc/PID/stat`` after the name (so index 0 is field 3, the state); empty when it is gone."""
-    return read_text("/proc/%d/stat" % pid).rpartition(")")[2].split()
+    return read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()
 
 
 def start_ticks(pid: int) -> int | None:
@@ -61,7 +61,7 @@ def start_ticks(pid: int) -> int | None:
 
 
 def process_name(pid: int) -> str:
-    return read_text("/proc/%d/comm" % pid).strip() or "?"
+    return read_text(f"/proc/{pid}/comm").strip() or "?"
 
 
 class _Timex(ctypes.Structure):

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One planned process of a sample: its program, its gate, its end, and what to say about them. Private to this collection."""
+"""One planned process of a sample: its program, its gate, and its end. Private to this collection."""
 
 from __future__ import annotations
 

@@ -86,9 +86,9 @@ def inodes_of(pids: Iterable[int]) -> set[str]:
     found = set()
     for pid in pids:
         with contextlib.suppress(OSError):
-            for name in os.listdir("/proc/%d/fd" % pid):
+            for name in os.listdir(f"/proc/{pid}/fd"):
                 with contextlib.suppress(OSError):
-                    target = os.readlink("/proc/%d/fd/%s" % (pid, name))
+                    target = os.readlink(f"/proc/{pid}/fd/{name}")
                     if target.startswith("socket:["):
                         found.add(target[8:-1])
     return found
@@ -104,5 +104,5 @@ def owner(inode: str) -> str:
 
 def text(port: Mapping[str, Any]) -> str:
     """``127.0.0.1:4433/tcp`` or ``port 4433/tcp``."""
-    place = "{}:{}".format(port["address"], port["port"]) if port["address"] else "port %d" % port["port"]
+    place = "{}:{}".format(port["address"], port["port"]) if port["address"] else f"port {port['port']}"
     return "{}/{}".format(place, port["protocol"])

@@ -4,17 +4,20 @@
 
 """Processes that are made early and started to the microsecond. Private to this collection.
 
-:func:`hold` forks; the child does everything that can be done beforehand (session, directory, output files, CPU affinity, encoded
-arguments) and then waits at its *gate*, a pipe. :meth:`Gate.release` writes the start instant into it. The child sleeps until
-shortly before, spins the rest, stamps the time and executes the program: two system calls after the instant.
+:func:`hold` forks; the child does everything that can be done beforehand (session, directory, output files, CPU
+affinity, encoded arguments) and then waits at its *gate*, a pipe. :meth:`Gate.release` writes the start instant into
+it. The child sleeps until shortly before, spins the rest, stamps the time and executes the program: two system calls
+after the instant.
 
 The child answers through a pipe that closes by itself when the program is executed::
 
-    b"H"   it is held: all is prepared        then   8 bytes   the start instant        then   end of file   the program runs
-    b"E" + text   at any point: it could not, and why
+    b"H"           it is held: all is prepared, then
+    8 bytes        the start instant, then
+    end of file    the program runs
+    b"E" + text    at any point: it could not, and why
 
-stdout and stderr are plain files that the program writes to by itself, so a chatty program costs the worker nothing in the
-window; :func:`cut` keeps them below their limit, called at the sampler's ticks and at the end.
+stdout and stderr are plain files that the program writes to by itself, so a chatty program costs the worker nothing
+in the window; :func:`cut` keeps them below their limit, called at the sampler's ticks and at the end.
 """
 
 from __future__ import annotations
@@ -40,7 +43,7 @@ _GATE, _ANSWER = 3, 4  # the child's only files besides stdio
 
 @dataclass(frozen=True)
 class Program:
-    """What a gate executes. ``path`` is the file, found beforehand; ``stdout`` and ``stderr`` are made in ``folder``."""
+    """What a gate executes. ``path`` was found beforehand; ``stdout`` and ``stderr`` are made in ``folder``."""
 
     name: str
     path: str

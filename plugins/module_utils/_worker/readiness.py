@@ -4,9 +4,9 @@
 
 """When a state is reached: the rules of ``plan.REACHED``, observed. Private to this collection.
 
-``listening``, ``line`` and ``probe`` are watched here; ``prepared``, ``started`` and ``stopped`` come from the processes themselves.
-A rule is looked at every 2 ms at first and every 20 ms later, always with the state's deadline around it, and never in the
-window: a state that is entered at T0 has the rule ``started``.
+``listening``, ``line`` and ``probe`` are watched here; ``prepared``, ``started`` and ``stopped`` come from the
+processes themselves. A rule is looked at every 2 ms at first and every 20 ms later, always with the state's deadline
+around it, and never in the window: a state that is entered at T0 has the rule ``started``.
 """
 
 from __future__ import annotations

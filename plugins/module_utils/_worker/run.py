@@ -4,8 +4,9 @@
 
 """One run on this worker: its plan, its journal, the state machine and the sample at hand. Private to this collection.
 
-:meth:`Run.feed` is the only way in: it steps the machine, journals the new status, and only then does what the machine decided. When
-the journal cannot be written (the disk is full) nothing new is begun: the sample fails, and its processes are ended.
+:meth:`Run.feed` is the only way in: it steps the machine, journals the new status, and only then does what the
+machine decided. When the journal cannot be written (the disk is full) nothing new is begun: the sample fails, and its
+processes are ended.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from .._protocol import machine
@@ -137,10 +139,8 @@ class Run:
                 inputs=self.plan.inputs,
                 folder=self._where.run(self.run_id) / "samples" / name,
                 reaper=self._reaper,
-                emit=lambda event, key=self.status.key: self._from_sample(key, event),
-                record=lambda event, sync=False, **fields: self.record(
-                    event, sync=sync, sample=number, attempt=attempt, **fields
-                ),
+                emit=partial(self._from_sample, self.status.key),
+                record=partial(self.record, sample=number, attempt=attempt),
                 control=self._control,
             )
         return self._sample
@@ -150,7 +150,7 @@ class Run:
             self.feed(event)
 
     def take_up(self, reason: str) -> None:
-        """After a restart in the middle of a sample: its processes are gone, so it has failed; clear away what is left."""
+        """After a restart in the middle of a sample: its processes are gone, so it failed; clear away what is left."""
         if not self.active:
             return
         self._the_sample().restore(self._history.processes, self._history.to_undo)
@@ -184,7 +184,7 @@ def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def fit(facts: dict[str, Any]) -> dict[str, Any]:
-    """Facts that fit into a frame: the tails of stderr are shortened first, then processes are left out from the end."""
+    """Facts that fit into a frame: tails of stderr are shortened first, then processes are left out from the end."""
     processes = facts["processes"]
     for limit in (2048, 500, 100, 0):
         shorter = [{**each, "stderr_tail": each["stderr_tail"][-limit:] if limit else ""} for each in processes]

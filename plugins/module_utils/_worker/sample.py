@@ -4,9 +4,9 @@
 
 """Carries out what the state machine decides about one sample. Private to this collection.
 
-:meth:`Sample.perform` takes an action of ``machine`` and returns at once; what takes time runs as a task of its own, and its outcome
-goes back as an event. An error in such a task is the sample's failure, never silence. Every wait is inside a state's deadline,
-which :meth:`Sample._watch` sets; clearing away goes on until nothing is left.
+:meth:`Sample.perform` takes an action of ``machine`` and returns at once; what takes time runs as a task of its own,
+and its outcome goes back as an event. An error in such a task is the sample's failure, never silence. Every wait is
+inside a state's deadline, which :meth:`Sample._watch` sets; clearing away goes on until nothing is left.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ import signal
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .._protocol import machine
 from .._protocol.plan import Point
-from . import descendants, linux, readiness, storage
+from . import descendants, linux, ports, readiness, storage
 from .commands import Commands
 from .descendants import Exit, Reaper
 from .errors import SampleError, WorkerError
@@ -34,7 +35,7 @@ from .sockdiag import Connection
 
 TOO_LATE_NS = 2_000_000  # nearer than this, T0 cannot be kept
 
-Record = Callable[..., None]
+Record = Callable[..., object]
 
 
 class Sample:
@@ -122,7 +123,7 @@ class Sample:
         self._members += [Member(process, program) for process, program in zip(self._point.processes, programs)]
         for member in self._members:
             member.gate = hold(member.program)
-            self._reaper.watch(member.gate.pid, lambda seen, member=member: self._ended(member, seen))
+            self._reaper.watch(member.gate.pid, partial(self._ended, member))
             self._hear(member)
         self._record("held", sync=True, processes=[self._identity(member) for member in self._members])
         await self._until(lambda: all(member.gate and member.gate.held for member in self._members))
@@ -205,25 +206,19 @@ class Sample:
             for member in self._members:
                 assert member.gate is not None
                 member.gate.listen()
-        self._emit(
-            machine.Failed(
-                "state %r was not reached within %g s: %s"
-                % (state, planned.deadline_s, self._what_is_missing(planned.reached))
-            )
-        )
+        missing = self._what_is_missing(planned.reached)
+        self._emit(machine.Failed(f"state {state!r} was not reached within {planned.deadline_s:g} s: {missing}"))
 
     def _what_is_missing(self, rule: Mapping[str, Any]) -> str:
         if rule["rule"] == "listening":
             return "no process of the sample listens on " + ", ".join(
-                readiness.ports.text(port) for port in readiness.missing_ports(rule["ports"])
+                ports.text(port) for port in readiness.missing_ports(rule["ports"])
             )
         if rule["rule"] == "line":
             return "no line of {} matches {!r}".format(rule["file"], rule["pattern"])
         if rule["rule"] == "probe":
             return self._commands.probe_text()
-        alive = [
-            "%s (pid %d)" % (member.name, member.gate.pid) for member in self._members if member.gate and member.alive
-        ]
+        alive = [f"{member.name} (pid {member.gate.pid})" for member in self._members if member.gate and member.alive]
         if rule["rule"] == "stopped" and alive:
             return "still there: " + ", ".join(alive)
         return "it is still under way"

@@ -4,9 +4,10 @@
 
 """The per-second sampler, and the counters at the ends of a sample. Private to this collection.
 
-One timer, aligned to the start instant, and a few reads of files that are kept open; no scan of ``/proc``, nothing sent. The
-rows of ``sampler.jsonl`` are described in docs/architecture.md; all counters in them are cumulative, and a value that the host
-does not have is left out. Beside those, a row carries ``control_packets``, the segments of the channel's connection so far.
+One timer, aligned to the start instant, and a few reads of files that are kept open; no scan of ``/proc``, nothing
+sent. The rows of ``sampler.jsonl`` are described in docs/architecture.md; all counters in them are cumulative, and a
+value that the host does not have is left out. Beside those, a row carries ``control_packets``, the segments of the
+channel's connection so far.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ class Processes:
         self._tick += 1
         for pid in self._descendants() if look else self._pids():
             if pid not in self._files:
-                self._files[pid] = KeptOpen("/proc/%d/stat" % pid, 1024)
+                self._files[pid] = KeptOpen(f"/proc/{pid}/stat", 1024)
         ticks = pages = 0
         for pid, file in list(self._files.items()):
             fields = file.read().rpartition(")")[2].split()

@@ -4,8 +4,8 @@
 
 """Seals a sample's outputs: a list of every file with its size and sha256. Private to this collection.
 
-``seal.json`` is ``{"schema": 1, "files": [{"path", "size", "sha256"}], "left_out": [path, …]}``. Only regular files are
-sealed; links, sockets and the like are named in ``left_out`` and never followed. Inputs are not outputs.
+``seal.json`` is ``{"schema": 1, "files": [{"path", "size", "sha256"}], "left_out": [path, …]}``. Only regular files
+are sealed; links, sockets and the like are named in ``left_out`` and never followed. Inputs are not outputs.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def regular_files(folder: Path) -> tuple[list[str], list[str]]:
                 else:
                     others.append(relative)
                 if len(files) + len(others) > _FILES_LIMIT:
-                    raise SampleError("its folder holds more than %d files, they are not sealed" % _FILES_LIMIT)
+                    raise SampleError(f"its folder holds more than {_FILES_LIMIT} files, they are not sealed")
 
     visit("", 0)
     return files, others

@@ -39,12 +39,12 @@ def _notify_systemd() -> None:
 def start(where: storage.Directories, idle_exit_s: float | None) -> str:
     """Have a worker of this very archive in the background; returns what was done, in words.
 
-    One of another archive is replaced when it is idle. Raises Refused when it has a sample going on, WorkerError when ours
-    does not come up.
+    One of another archive is replaced when it is idle. Raises Refused when it has a sample going on, WorkerError when
+    ours does not come up.
     """
     running = _running(where)
     if running and running["archive_sha256"] == about.archive_sha256() and about.archive_sha256():
-        return "already running (pid %d)" % running["pid"]
+        return f"already running (pid {running['pid']})"
     if running:
         if running["active"]:
             raise Refused(
@@ -57,7 +57,7 @@ def start(where: storage.Directories, idle_exit_s: float | None) -> str:
     now = _running(where)
     if now is None:
         raise WorkerError(f"the worker ended at once: see {where.log}")
-    return "started (pid %d)" % now["pid"]
+    return f"started (pid {now['pid']})"
 
 
 def _running(where: storage.Directories) -> dict[str, object] | None:
@@ -89,7 +89,7 @@ def _spawn(where: storage.Directories, idle_exit_s: float | None) -> None:
         while not said.endswith(b"\n"):
             ready, _, _ = select.select([news], [], [], max(0.0, deadline_s - time.monotonic()))
             if not ready:
-                raise WorkerError("the worker did not answer within %g s: see %s" % (_START_DEADLINE_S, where.log))
+                raise WorkerError(f"the worker did not answer within {_START_DEADLINE_S:g} s: see {where.log}")
             more = os.read(news, 4096)
             if not more:
                 raise WorkerError(f"the worker ended at once: see {where.log}")

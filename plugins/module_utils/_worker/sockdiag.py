@@ -4,14 +4,13 @@
 
 """Counts the packets of one TCP connection without root. Private to this collection.
 
-``NETLINK_SOCK_DIAG`` with the four addresses of a connection answers with its ``tcp_info``, in which ``segs_in`` and ``segs_out``
-are every segment, ACKs and keepalives included. Asked of the SSH connection that carries the channel, before and after the
-window, this proves its silence. Formats: sock_diag(7), linux/inet_diag.h, linux/tcp.h.
+``NETLINK_SOCK_DIAG`` with the four addresses of a connection answers with its ``tcp_info``, in which ``segs_in`` and
+``segs_out`` are every segment, ACKs and keepalives included. Asked of the SSH connection that carries the channel,
+before and after the window, this proves its silence. Formats: sock_diag(7), linux/inet_diag.h, linux/tcp.h.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import struct
@@ -56,12 +55,14 @@ def from_ssh(variable: str) -> Connection | None:
 
 def segments(connection: Connection) -> int | None:
     """Segments in both directions since it was made; None when the kernel knows no such connection."""
-    with contextlib.suppress(OSError, struct.error):
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG) as netlink:
+    kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
+    try:
+        with socket.socket(socket.AF_NETLINK, kind, _NETLINK_SOCK_DIAG) as netlink:
             netlink.settimeout(0.2)
             netlink.send(_request(connection))
             return _answer(netlink.recv(8192))
-    return None
+    except (OSError, struct.error):
+        return None
 
 
 def _request(connection: Connection) -> bytes:
@@ -82,7 +83,7 @@ def _answer(data: bytes) -> int | None:
     while position + _ATTRIBUTE.size <= min(length, len(data)):
         size, attribute = _ATTRIBUTE.unpack_from(data, position)
         if attribute == _INET_DIAG_INFO and size >= _ATTRIBUTE.size + _SEGMENTS_AT + _SEGMENTS.size:
-            return sum(_SEGMENTS.unpack_from(data, position + _ATTRIBUTE.size + _SEGMENTS_AT))
+            return int(sum(_SEGMENTS.unpack_from(data, position + _ATTRIBUTE.size + _SEGMENTS_AT)))
         if size < _ATTRIBUTE.size:
             return None
         position += (size + 3) & ~3

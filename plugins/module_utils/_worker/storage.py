@@ -79,7 +79,7 @@ def directories(instance: str, *, state_dir: str | None = None, runtime_dir: str
         state, runtime = Path("/var/lib/netbench-worker"), Path("/run/netbench-worker")
     else:
         home = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
-        state, runtime = Path(home) / "netbench-worker", Path("/tmp/netbench-worker-%d" % uid)
+        state, runtime = Path(home) / "netbench-worker", Path(f"/tmp/netbench-worker-{uid}")
     found = Directories(
         instance=instance,
         state=Path(state_dir) if state_dir else state / instance,
@@ -116,7 +116,7 @@ def create(where: Directories) -> None:
     """Make both directories with all that belongs in them, owner-only."""
     for folder in (where.state, where.runtime):
         folder.parent.mkdir(mode=0o755 if os.getuid() == 0 else 0o700, parents=True, exist_ok=True)
-    if where.runtime.parent == Path("/tmp/netbench-worker-%d" % os.getuid()):
+    if where.runtime.parent == Path(f"/tmp/netbench-worker-{os.getuid()}"):
         check_private(where.runtime.parent)
     for folder in (where.state, where.runtime, where.state / "plans", where.state / "runs"):
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -130,8 +130,7 @@ def check_private(folder: Path) -> None:
         raise StorageError(f"{folder} is not a directory.")
     if found.st_uid != os.getuid():
         raise StorageError(
-            "%s belongs to user %d, not to %d: remove it, or choose another directory."
-            % (folder, found.st_uid, os.getuid())
+            f"{folder} belongs to user {found.st_uid}, not to {os.getuid()}: remove it, or choose another directory."
         )
     if found.st_mode & 0o022:
         raise StorageError(f"others can write to {folder}: chmod go-w, or choose another directory.")
@@ -204,7 +203,7 @@ def load_plan(where: Directories, sha256: str) -> plans.Plan:
 
 
 def sample_folder_name(sample: int, attempt: int) -> str:
-    return "%04d" % sample + (".%d" % attempt if attempt > 1 else "")
+    return f"{sample:04d}" + (f".{attempt}" if attempt > 1 else "")
 
 
 def place_files(folder: Path, files: Mapping[str, str], inputs: Mapping[str, str]) -> None:

@@ -35,7 +35,7 @@ def status(answer: dict[str, Any]) -> str:
 def record(entry: dict[str, Any]) -> str:
     """One line: the time, the event and its fields."""
     wall_ns = entry.get("wall_ns", 0)
-    stamp = time.strftime("%H:%M:%S", time.gmtime(wall_ns / 1e9)) + ".%06d" % (wall_ns // 1000 % 1_000_000)
+    stamp = time.strftime("%H:%M:%S", time.gmtime(wall_ns / 1e9)) + f".{wall_ns // 1000 % 1_000_000:06d}"
     rest = {
         name: value
         for name, value in entry.items()
