@@ -42,7 +42,7 @@ class Step:
 
 def pytest(*arguments: str) -> tuple[str, ...]:
     """The command of a step whose tests are counted one by one."""
-    return ("{python}", "-m", "pytest", "-p", "no:cacheprovider", "--junitxml={junit}", *arguments)
+    return ("{python}", "-m", "pytest", "--junitxml={junit}", *arguments)
 
 
 STEPS = (
