@@ -115,7 +115,8 @@ class Installation:
             answer = json.loads(self.run(*self.worker("status", "--json", **other))[1])
         except ValueError:
             return {}
-        return answer if answer.get("running", True) else {}
+        busy = answer.get("active") or answer.get("coordinator")  # between two samples, only the coordinator tells
+        return {"archive_sha256": answer.get("archive_sha256"), "active_run": answer.get("run_id") if busy else None}
 
     def installed_units(self):
         found = {}
@@ -216,10 +217,10 @@ class Installation:
         if self.as_service:
             self.must("systemctl", "daemon-reload")
             self.must("systemctl", "enable", self.unit)
-            self.must("systemctl", "restart", self.unit)
+            status, _out, err = self.run("systemctl", "restart", self.unit)
+            if status:
+                raise InstallationError(f"{self.unit} does not start: {err} {self.last_words()}")
         else:
-            if self.status():
-                self.must(*self.worker("stop"))
             os.utime(self.place["program"])  # in use: see KEEP_UNUSED_S
             start = self.worker("start", "--idle-exit", str(self.params["idle_exit_s"]))
             self.must(*start, environment=self.params["environment"])
@@ -232,9 +233,9 @@ class Installation:
 
     def last_words(self):
         if not self.as_service:
-            return f"Look into {self.place['state_dir']}."
+            return f"See {self.place['state_dir']}/worker.log."
         out = self.run("journalctl", "--unit", self.unit, "--lines", "5", "--output", "cat", "--no-pager")[1]
-        return f"Its journal ends with: {out.strip() or 'nothing; see systemctl status ' + self.unit}"
+        return f"Its log ends with: {out.strip() or 'nothing; see systemctl status ' + self.unit}"
 
     def leftovers(self):
         """What `remove` takes away: this instance's own paths, and what all share when it is the last one."""
@@ -253,7 +254,7 @@ class Installation:
         if self.as_service:
             self.run("systemctl", "disable", "--now", self.unit)
         elif self.status():
-            self.must(*self.worker("stop"))
+            self.must(*self.worker("stop", "--worker"))
         gone = []
         while self.leftovers():  # what is shared shows up once the instance's own is gone
             for path in self.leftovers():
