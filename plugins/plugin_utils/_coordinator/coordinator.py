@@ -15,24 +15,24 @@ import asyncio
 import os
 import platform
 import secrets
-import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .._planning.plan import RunPlan
 from . import walk as walking
-from .clock import Bound, Skew
+from .clock import Bound
 from .collect import Collected, collect
 from .endpoint import Endpoint
 from .errors import CoordinatorError, Interrupted
 from .fleet import Fleet
-from .measured import HostFacts, measure
+from .lines import headline, sample_line
 from .progress import Progress
 from .record import NAME as RECORD_NAME
 from .record import Record, utc, wall_minus_mono_ns
+from .signals import on_interrupt
 from .text import clean
 
 TICK_S = 0.25
@@ -105,12 +105,12 @@ class Coordinator:
         outcome = Outcome(resumed=bool(record.past))
         ticker = asyncio.create_task(self._tick())
         try:
-            with _signals(self._interrupt):
-                self._fleet = self._make_fleet()
-                await self._unless_interrupted(self._fleet.open())
-                if not record.past:
-                    record.write("run", **self._about())
-                await self._walk_all(record, outcome)
+            on_interrupt(self._interrupt)
+            self._fleet = self._make_fleet()
+            await self._unless_interrupted(self._fleet.open())
+            if not record.past:
+                record.write("run", **self._about())
+            await self._walk_all(record, outcome)
         finally:
             await self._end(record, outcome)
             ticker.cancel()
@@ -205,11 +205,24 @@ class Coordinator:
             event = await self._next_event(deadline)
             state, actions = walking.step(state, event, course)
         after = await self._fleet.survey(self._endpoints) if not self._stopping else {}
-        line = self._line(sample, attempt, state, course, after, barriers)
+        if state.verdict == "invalid":  # somebody was late: give them longer
+            self._lead_factor = min(16, self._lead_factor * 2)
+        line = sample_line(
+            self._plan,
+            self._current,
+            state=state,
+            course=course,
+            facts=self._facts,
+            before=self._before,
+            after=after,
+            t0_ns=self._t0_ns,
+            began_ns=began_ns,
+            barriers=barriers,
+        )
         record.write("sample", **line)
         record.sync()
         self._before.update(after)
-        self._progress.verdict(_headline(line))
+        self._progress.verdict(headline(line))
         return line
 
     def _act(
@@ -437,122 +450,7 @@ class Coordinator:
             "groups": {group: list(names) for group, names in self._plan.groups.items()},
         }
 
-    def _line(
-        self,
-        sample: int,
-        attempt: int,
-        state: walking.Walk,
-        course: walking.Course,
-        after: Mapping[str, Bound],
-        barriers: list[dict[str, Any]],
-    ) -> dict[str, Any]:
-        planned = self._plan.samples[sample]
-        point = self._plan.points[planned.point]
-        hosts = {
-            host: HostFacts(self._plan.workers[host].group, facts, self._before.get(host), after.get(host))
-            for host, facts in self._facts.items()
-        }
-        measured = measure(hosts, point.t0_groups)
-        verdict = state.verdict or "failed"
-        reason = f"{state.culprit}: {state.reason}" if state.culprit else state.reason
-        limit_us = point.max_start_skew_us
-        if verdict == "ok" and limit_us is not None and measured.start and measured.start.skew_ns / 1e3 > limit_us:
-            verdict = "invalid"
-            reason = f"start skew {measured.start.skew_ns / 1e3:.0f} us is above max_start_skew, {limit_us:g} us"
-        if state.verdict == "invalid":
-            self._lead_factor = min(16, self._lead_factor * 2)
-        packets = [
-            facts["control_packets"] for facts in self._facts.values() if facts.get("control_packets") is not None
-        ]
-        t0_wall_ns = (self._t0_ns or time.monotonic_ns()) + wall_minus_mono_ns()
-        return {
-            "sample": sample,
-            "attempt": attempt,
-            "point": planned.point,
-            "repeat": planned.repeat,
-            "parameters": dict(point.parameters),
-            "started_utc": utc(t0_wall_ns),
-            "verdict": verdict,
-            "reason": reason,
-            "t0_ns": self._t0_ns,
-            "start_skew_us": _us(measured.start, "skew_ns"),
-            "start_skew_error_us": _us(measured.start, "error_ns"),
-            "stop_skew_us": _us(measured.stop, "skew_ns"),
-            "stop_skew_error_us": _us(measured.stop, "error_ns"),
-            "window": {
-                "start_ns": measured.window_start_ns,
-                "stop_ns": measured.window_stop_ns,
-                "start_wall_ns": measured.window_start_ns + wall_minus_mono_ns(),
-            }
-            if measured.window_start_ns is not None
-            else None,
-            "window_s": None if measured.window_ns is None else measured.window_ns / 1e9,
-            "lost_window_s": None if measured.lost_window_ns is None else measured.lost_window_ns / 1e9,
-            "control_packets": sum(packets) if packets else None,
-            "barriers": barriers,
-            "hosts": {host: self._host_line(host, state, course, hosts.get(host)) for host in course.hosts},
-        }
-
-    def _host_line(
-        self, host: str, state: walking.Walk, course: walking.Course, known: HostFacts | None
-    ) -> dict[str, Any]:
-        worker = self._plan.workers[host]
-        facts = dict(known.facts) if known else {}
-        offset = known.offset() if known else None
-        done = state.rank(host) == len(course.states[worker.group]) - 1
-        verdict = "done" if done else "failed" if host == state.culprit else "aborted" if known else "lost"
-        return {
-            "group": worker.group,
-            "index": worker.index,
-            "verdict": verdict,
-            "reason": state.reason if host == state.culprit else None,
-            "offset_ns": offset.middle_ns if offset else None,
-            "offset_error_ns": offset.error_ns if offset else None,
-            **facts,
-        }
-
-
-def _us(skew: Skew | None, name: str) -> float | None:
-    return None if skew is None else round(getattr(skew, name) / 1e3, 1)
-
-
-def _headline(line: Mapping[str, Any]) -> str:
-    """``ok · start skew 34 ± 6 us · window 10.00 s``, or the verdict and its reason."""
-    if line["verdict"] != "ok":
-        return f"{line['verdict']}: {line['reason']}"
-    parts = ["ok"]
-    if line["start_skew_us"] is not None:
-        parts.append(f"start skew {line['start_skew_us']:.0f} ± {line['start_skew_error_us']:.0f} us")
-    if line["window_s"] is not None:
-        parts.append(f"window {line['window_s']:.2f} s")
-    return " · ".join(parts)
-
 
 def boot_id() -> str:
     """Monotonic instants are comparable as long as this stays the same."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-
-
-class _signals:
-    """SIGINT, SIGTERM, and the death of the parent (which comes as SIGTERM) interrupt the run instead of ending
-    this process.
-    """
-
-    def __init__(self, interrupt: Callable[[str], None]) -> None:
-        self._interrupt = interrupt
-        self._loop = asyncio.get_running_loop()
-
-    def __enter__(self) -> None:
-        die_with_parent()
-        self._loop.add_signal_handler(signal.SIGINT, self._interrupt, "interrupted by the user")
-        self._loop.add_signal_handler(signal.SIGTERM, self._interrupt, "ended from outside")
-
-    def __exit__(self, *exc: object) -> None:
-        """The handlers stay until the loop ends: collecting is not to be cut short either."""
-
-
-def die_with_parent() -> None:
-    """Asks the kernel for SIGTERM when ansible-playbook dies (prctl PR_SET_PDEATHSIG)."""
-    import ctypes
-
-    ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGTERM, 0, 0, 0)

@@ -1,0 +1,119 @@
+# Copyright (c) The netbench.orchestrator authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The line that the record gets for each sample: everything the report needs besides the raw files. Private to this
+collection.
+
+Instants are on the coordinator's monotonic clock, those inside ``hosts`` on that worker's; see docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .._planning.plan import RunPlan
+from .clock import Bound, Skew
+from .measured import HostFacts, Measured, measure
+from .record import utc, wall_minus_mono_ns
+from .walk import Course, Walk
+
+
+def sample_line(
+    plan: RunPlan,
+    key: tuple[int, int],
+    *,
+    state: Walk,
+    course: Course,
+    facts: Mapping[str, Mapping[str, Any]],
+    before: Mapping[str, Bound],
+    after: Mapping[str, Bound],
+    t0_ns: int | None,
+    began_ns: int,
+    barriers: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """The line of a walk that is over. ``facts`` are the workers' own, checked; ``key`` is (sample, attempt)."""
+    planned = plan.samples[key[0]]
+    point = plan.points[planned.point]
+    hosts = {
+        host: HostFacts(plan.workers[host].group, known, before.get(host), after.get(host))
+        for host, known in facts.items()
+    }
+    measured = measure(hosts, point.t0_groups)
+    verdict, reason = _verdict(state, facts, measured, point.max_start_skew_us)
+    packets = [known["control_packets"] for known in facts.values() if known.get("control_packets") is not None]
+    wall_ns = wall_minus_mono_ns()
+    return {
+        "sample": key[0],
+        "attempt": key[1],
+        "point": planned.point,
+        "repeat": planned.repeat,
+        "parameters": dict(point.parameters),
+        "started_utc": utc((t0_ns or began_ns) + wall_ns),
+        "verdict": verdict,
+        "reason": reason,
+        "t0_ns": t0_ns,
+        "start_skew_us": _us(measured.start, "skew_ns"),
+        "start_skew_error_us": _us(measured.start, "error_ns"),
+        "stop_skew_us": _us(measured.stop, "skew_ns"),
+        "stop_skew_error_us": _us(measured.stop, "error_ns"),
+        "window": {
+            "start_ns": measured.window_start_ns,
+            "stop_ns": measured.window_stop_ns,
+            "start_wall_ns": measured.window_start_ns + wall_ns,
+        }
+        if measured.window_start_ns is not None
+        else None,
+        "window_s": None if measured.window_ns is None else measured.window_ns / 1e9,
+        "lost_window_s": None if measured.lost_window_ns is None else measured.lost_window_ns / 1e9,
+        "control_packets": sum(packets) if packets else None,
+        "barriers": barriers,
+        "hosts": {host: _host(plan, host, state, course, hosts.get(host)) for host in course.hosts},
+    }
+
+
+def headline(line: Mapping[str, Any]) -> str:
+    """``ok · start skew 34 ± 6 us · window 10.00 s``, or the verdict and its reason."""
+    if line["verdict"] != "ok":
+        return f"{line['verdict']}: {line['reason']}"
+    parts = ["ok"]
+    if line["start_skew_us"] is not None:
+        parts.append(f"start skew {line['start_skew_us']:.0f} ± {line['start_skew_error_us']:.0f} us")
+    if line["window_s"] is not None:
+        parts.append(f"window {line['window_s']:.2f} s")
+    return " · ".join(parts)
+
+
+def _verdict(
+    state: Walk, facts: Mapping[str, Mapping[str, Any]], measured: Measured, limit_us: float | None
+) -> tuple[str, str | None]:
+    verdict = state.verdict or "failed"
+    if verdict == "ok" and limit_us is not None and measured.start and measured.start.skew_ns / 1e3 > limit_us:
+        problem = f"start skew {measured.start.skew_ns / 1e3:.0f} us is above max_start_skew, {limit_us:g} us"
+        return "invalid", problem
+    if not state.culprit:
+        return verdict, state.reason
+    reason = f"{state.culprit}: {state.reason}"
+    tails = [p["stderr_tail"].strip() for p in facts.get(state.culprit, {}).get("processes", []) if p["stderr_tail"]]
+    last = [line.strip() for tail in tails for line in tail.splitlines() if line.strip()][-3:]
+    return verdict, f"{reason}; stderr: {' / '.join(last)}" if last else reason
+
+
+def _host(plan: RunPlan, host: str, state: Walk, course: Course, known: HostFacts | None) -> dict[str, Any]:
+    worker = plan.workers[host]
+    offset = known.offset() if known else None
+    done = state.rank(host) == len(course.states[worker.group]) - 1
+    return {
+        "group": worker.group,
+        "index": worker.index,
+        "verdict": "done" if done else "failed" if host == state.culprit else "aborted" if known else "lost",
+        "reason": state.reason if host == state.culprit else None,
+        "offset_ns": offset.middle_ns if offset else None,
+        "offset_error_ns": offset.error_ns if offset else None,
+        **(known.facts if known else {}),
+    }
+
+
+def _us(skew: Skew | None, name: str) -> float | None:
+    return None if skew is None else round(getattr(skew, name) / 1e3, 1)
