@@ -102,6 +102,16 @@ class RunPlan:
         each = [self.points[sample.point].expected_s for sample in self.samples]
         return None if None in each else sum(seconds for seconds in each if seconds is not None)
 
+    def same_run(self, other: RunPlan) -> bool:
+        """Whether the other plan runs the same samples on the same hosts (certificates and dates may differ)."""
+
+        def essence(plan: RunPlan) -> tuple[Any, ...]:
+            places = [(entry.host, entry.address, entry.instance) for entry in plan.workers.values()]
+            parameters = [point.parameters for point in plan.points]
+            return plan.workload, plan.groups, plan.steps, plan.samples, parameters, plan.retry_budget, plan.on_host_failure, places
+
+        return essence(self) == essence(other)
+
     def sealed(self) -> RunPlan:
         """The same plan with its ``sha256`` filled in."""
         return replace(self, sha256=_digest(to_document(replace(self, sha256=""))))

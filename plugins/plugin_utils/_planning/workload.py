@@ -12,6 +12,7 @@ that a slip shows when the workload is loaded and not when a rarely used branch 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path as FilePath
 from typing import Any
 
 from ...module_utils._protocol import schema
@@ -21,6 +22,7 @@ from ...module_utils._protocol.schema import mapping_of, optional, text
 from . import template
 from .parameters import PARAMETER, PARAMETER_NAME, check_declarations
 
+FOLDER = FilePath(__file__).parent / "workloads"
 GROUP_NAME = text(pattern=r"[a-z][a-z0-9_]{0,39}", expected="a lower-case word")
 NAMESPACES = ("host", "each", "worker", "scenario")  # of placeholders; no group may have such a name
 
@@ -122,6 +124,11 @@ WORKLOAD = Record(
     expected_duration=(optional(schema.either(text=TEXT, number=schema.number(minimum=0), list=list_of(SCALAR))), None),
     max_start_skew=(optional(SCALAR), None),
 )
+
+
+def shipped() -> dict[str, FilePath]:
+    """The files of the collection's own workloads, by name."""
+    return {path.stem: path for path in sorted(FOLDER.glob("*.yml"))}
 
 
 def check(document: Any, path: Path = ("workload",)) -> dict[str, Any]:

@@ -1,0 +1,202 @@
+# Copyright (c) The netbench.orchestrator authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The plan of a run as a task: suite and workload are checked and expanded here, and no host is touched.
+
+See the module of the same name for its documentation.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import string
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol import schema
+from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol.plan import NAME
+from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol.schema import Path as Place
+from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol.schema import SchemaError
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning import inventory, workload
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.blame import blamed
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.expansion import expand
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.host_plan import Host
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.plan import RunPlan, from_json, to_json
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.table import describe
+
+display = Display()
+
+ARGUMENTS = schema.Record(
+    suite=schema.either(text=schema.text(minimum=1), mapping=schema.anything),
+    workload=(schema.optional(schema.either(text=schema.text(minimum=1), mapping=schema.anything)), None),
+    groups=(schema.optional(schema.mapping_of(schema.anything)), None),
+    results=(schema.text(minimum=1), "results"),
+    run_id=(schema.optional(NAME), None),
+    steps=(schema.anything, None),
+)
+
+
+class ActionModule(ActionBase):
+    BYPASS_HOST_LOOP = True
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        self._variables = task_vars or {}
+        self._documents: dict[str, Any] = dict(self._task.args)
+        try:
+            return self._planned(ARGUMENTS(self._task.args, ()))
+        except SchemaError as problem:
+            raise AnsibleActionFail(str(problem), obj=blamed(self._documents, problem)) from problem
+
+    def _planned(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        suite = self._loaded("suite", arguments["suite"])
+        chosen = self._loaded("workload", arguments["workload"] or suite.get("workload"))
+        groups, hosts = self._hosts(arguments["groups"], chosen)
+        created = time.gmtime()
+        plain_suite = {"name": chosen.get("name"), **_plain({**suite, "workload": None})}
+        plan = expand(
+            suite=plain_suite,
+            workload=_plain(chosen),
+            groups=groups,
+            hosts=hosts,
+            run_id=str(arguments["run_id"] or _new_run_id(str(plain_suite["name"]), created)),
+            created_utc=time.strftime("%Y-%m-%dT%H:%M:%SZ", created),
+            steps=_plain(arguments["steps"]),
+            read_file=self._read_file,
+        )
+        folder = Path(arguments["results"]).expanduser().absolute() / plan.run_id
+        if self._task.check_mode:
+            _check_writable(folder)
+            for line in describe(plan, commands=True):
+                display.display(line)
+            return _result(plan, folder, changed=False)
+        plan, written = _kept(plan, folder)
+        return _result(plan, folder, changed=written)
+
+    def _loaded(self, kind: str, given: Any) -> Any:
+        """A document that was given as such, by the path of its file, or (a workload) by its name."""
+        if given is None:
+            known = ", ".join(workload.shipped())
+            raise SchemaError((kind,), f"is missing: say what runs, a file of yours or one of {known}.")
+        self._documents[kind] = given
+        if isinstance(given, str):
+            self._documents[kind] = self._loader.load_from_file(str(self._file(kind, given)), cache="none")
+        document = self._documents[kind]
+        if not isinstance(document, Mapping):
+            raise SchemaError((kind,), f"expected a mapping, got {schema.kind(document)}.", document)
+        return document
+
+    def _file(self, kind: str, given: str) -> str | Path:
+        shipped = workload.shipped() if kind == "workload" else {}
+        if given in shipped:
+            return shipped[given]
+        is_name = "/" not in given and not given.endswith((".yml", ".yaml", ".json"))
+        try:
+            return str(self._find_needle(f"{kind}s", f"{given}.yml" if is_name else given))
+        except AnsibleError as problem:
+            advice = schema.suggestion(given, list(shipped)) if is_name and shipped else ""
+            raise SchemaError((kind,), f"there is no {kind} {given!r}.{advice} {_one_line(problem)}", given) from problem
+
+    def _read_file(self, name: str, place: Place) -> str:
+        try:
+            return Path(self._find_needle("files", name)).read_text(encoding="utf-8")
+        except (AnsibleError, OSError, UnicodeDecodeError) as problem:
+            raise SchemaError(place, f"the file {name} cannot be read: {_one_line(problem)}", name) from problem
+
+    def _hosts(self, given: Any, chosen: Mapping[str, Any]) -> tuple[dict[str, list[str]], dict[str, Host]]:
+        named = chosen.get("groups")
+        wanted = given or {name: name for name in (named if isinstance(named, Mapping) else ())}
+        self._documents.setdefault("groups", wanted)
+        play = inventory.Play(
+            began=list(self._variables["ansible_play_hosts_all"]),
+            left=list(self._variables["ansible_play_hosts"]),
+            batch=list(self._variables["ansible_play_batch"]),
+            groups=self._variables["groups"],
+        )
+        groups = inventory.bind(wanted, play)
+        names = [name for members in groups.values() for name in members]
+        self._documents["hosts"] = {name: self._host_variables(name) for name in names}
+        return _plain(groups), {name: inventory.host(name, _plain(self._documents["hosts"][name])) for name in names}
+
+    def _host_variables(self, name: str) -> dict[str, Any]:
+        """What the plan reads of a host: its variables, its facts, and what the play says for all."""
+        own = self._variables["hostvars"][name]
+        facts = own.get("ansible_facts") or {}
+        first = self._variables["hostvars"][self._variables["inventory_hostname"]]
+        found = {"ansible_connection": self._task.connection}
+        for variable in inventory.READ:
+            if variable in own:
+                found[variable] = own[variable]
+            elif variable in facts:
+                found[variable] = facts[variable]
+            elif variable in self._variables and variable not in first:
+                found[variable] = self._templar.template(self._variables[variable])
+        return found
+
+
+def _plain(value: Any) -> Any:
+    """Without Ansible's tags and types: they have no business in a plan."""
+    return json.loads(json.dumps(value, default=str))
+
+
+def _one_line(problem: Exception) -> str:
+    return " ".join(str(problem).split())
+
+
+def _new_run_id(suite: str, created: time.struct_time) -> str:
+    tail = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(4))
+    return f"{time.strftime('%Y%m%dT%H%M%SZ', created)}-{suite}-{tail}"
+
+
+def _check_writable(folder: Path) -> None:
+    existing = next(parent for parent in folder.parents if parent.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise SchemaError(("results",), f"the results folder {folder.parent} is not writable.")
+
+
+def _kept(plan: RunPlan, folder: Path) -> tuple[RunPlan, bool]:
+    """The plan, written for its owner only; or the one that is there already, when it is of the same run (to take it up)."""
+    path = folder / "plan.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(to_json(plan))
+    except OSError as problem:
+        if not path.is_file():
+            problem_text = f"the results folder {folder.parent} is not writable: {problem.strerror}."
+            raise SchemaError(("results",), problem_text) from problem
+    else:
+        return plan, True
+    try:
+        there = from_json(path.read_text(encoding="utf-8"))
+    except (OSError, SchemaError) as problem:
+        raise SchemaError(("run_id",), f"{path} is there already and cannot be used: {problem}", plan.run_id) from problem
+    if not there.same_run(plan):
+        raise SchemaError(("run_id",), f"{path} is the plan of another run; choose another run_id.", plan.run_id)
+    return there, False
+
+
+def _result(plan: RunPlan, folder: Path, *, changed: bool) -> dict[str, Any]:
+    return {
+        "changed": changed,
+        "run_id": plan.run_id,
+        "path": str(folder / "plan.json"),
+        "folder": str(folder),
+        "sha256": plan.sha256,
+        "samples": len(plan.samples),
+        "expected_s": plan.expected_s,
+        "groups": {name: list(hosts) for name, hosts in plan.groups.items()},
+        "table": describe(plan, commands=False),
+    }

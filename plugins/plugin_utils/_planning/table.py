@@ -1,0 +1,77 @@
+# Copyright (c) The netbench.orchestrator authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A plan as a person reads it, before it runs. Private to this collection."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+
+from . import template
+from .plan import RunPlan
+from .units import format_duration
+
+HIDDEN = "********"
+MOST_SAMPLES = 20
+
+
+def describe(plan: RunPlan, *, commands: bool) -> list[str]:
+    """Lines: what runs, in which order, how long; with ``commands`` also each host's command and environment, secrets hidden."""
+    lines = [f"plan {plan.run_id}: workload {plan.workload['name']}, {_count(len(plan.samples), 'sample')}, seed {plan.seed}"]
+    lines += [f"  {group}: {', '.join(hosts)}" for group, hosts in plan.groups.items()]
+    lines.append("  steps: " + " → ".join(f"{step.group} {step.state}" for step in plan.steps))
+    expected = "unknown" if plan.expected_s is None else format_duration(round(plan.expected_s, 3))
+    lines.append(f"  expected: {expected} of measurement, beside the steps around it")
+    lines += [f"  {line}" for line in _table(plan)]
+    if commands:
+        lines += list(_commands(plan))
+    return lines
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def varied(plan: RunPlan) -> list[str]:
+    """The parameters that differ between the plan's points."""
+    names = plan.points[0].parameters
+    return [name for name in names if any(point.parameters[name] != plan.points[0].parameters[name] for point in plan.points)]
+
+
+def _table(plan: RunPlan) -> list[str]:
+    columns = varied(plan)
+    rows = [["sample", "point", "repeat", *columns, "expected"]]
+    for sample in plan.samples[:MOST_SAMPLES]:
+        point = plan.points[sample.point]
+        seconds = "?" if point.expected_s is None else f"{point.expected_s:.1f} s"
+        values = [template.as_text(point.parameters[name]) for name in columns]
+        rows.append([str(sample.sample), str(sample.point), str(sample.repeat), *values, seconds])
+    left = len(plan.samples) - MOST_SAMPLES
+    return [*_aligned(rows), *([f"… and {left} more"] if left > 0 else [])]
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+
+
+def _commands(plan: RunPlan) -> Iterator[str]:
+    """Each host's processes at the first point, and at others where they differ."""
+    for host, worker in plan.workers.items():
+        before = None
+        for number, point in enumerate(worker.document["points"]):
+            shown = [
+                "{} {}".format(
+                    " ".join(
+                        f"{name}={HIDDEN if name in process['secret_environment'] else shlex.quote(value)}"
+                        for name, value in process["environment"].items()
+                    ),
+                    shlex.join(process["command"]),
+                )
+                for process in point["processes"]
+            ]
+            if shown != before:
+                yield from (f"  {host} (point {number}): {line}" for line in shown)
+            before = shown
