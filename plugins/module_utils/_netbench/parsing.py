@@ -10,6 +10,7 @@ The original drivers read past unknown keys and panic on a wrong index; here bot
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any, Callable, TypeVar
 
 from . import model
@@ -176,20 +177,23 @@ def _named(value: Any, place: str, known: tuple[str, ...]) -> tuple[str, Any, st
     return name, arguments, f"{place}.{name}"
 
 
+@functools.cache
+def _fields(kind: type[Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The required and the optional keys of a plain operation."""
+    names = [field.name for field in dataclasses.fields(kind)]
+    required = tuple(name for name in names if name not in _OPTIONAL_FIELDS)
+    return required, tuple(name for name in names if name in _OPTIONAL_FIELDS)
+
+
 def _plain(name: str, arguments: Any, place: str, kind: type[Any]) -> Any:
     """A plain operation: its class's fields are its JSON keys, all unsigned."""
-    fields = [field.name for field in dataclasses.fields(kind)]
-    as_object(
-        arguments,
-        place,
-        required=[field for field in fields if field not in _OPTIONAL_FIELDS],
-        optional=[field for field in fields if field in _OPTIONAL_FIELDS],
-    )
+    required, optional = _fields(kind)
+    as_object(arguments, place, required=required, optional=optional)
     return kind(
         **{
             key: as_unsigned(value, f"{place}.{key}", minimum=1 if f"{name}.{key}" in _AT_LEAST_ONE else 0)
             for key, value in arguments.items()
-            if not (key in _OPTIONAL_FIELDS and value is None)
+            if not (key in optional and value is None)
         }
     )
 

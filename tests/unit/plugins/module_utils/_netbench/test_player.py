@@ -132,7 +132,7 @@ def test_repetition_by_time_inside_of_another_ends_with_the_outer_one():
 def test_a_server_that_ends_early_fails_the_client():
     with pytest.raises(DriverError, match=r"server 0 \(127.0.0.1:\d+\) closed the connection after 600 of 1000 bytes"):
         play(pair_of(client=[send(1), receive(1000)], server=[receive(1), send(600)]))
-    with pytest.raises(DriverError, match="ended the connection after|closed the connection after"):
+    with pytest.raises(DriverError, match="the connection after"):
         play(pair_of(client=[repeat([send(1), receive(1)], time=10_000)], server=[receive(1), send(1)]))
 
 

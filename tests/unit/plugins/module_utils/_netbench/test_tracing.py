@@ -1,7 +1,7 @@
 # Copyright (c) The netbench.orchestrator authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The formats in which pynetbench speaks: traces as the original prints them, histograms that add up, statistics lines."""
+"""The formats in which pynetbench speaks: traces as the original prints them, histograms, statistics lines."""
 
 from __future__ import annotations
 
