@@ -13,7 +13,6 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-
 from ansible_collections.netbench.orchestrator.plugins.module_utils._tools.errors import ToolError
 from ansible_collections.netbench.orchestrator.plugins.module_utils._tools.produce import known, names, package, produce
 from ansible_collections.netbench.orchestrator.plugins.module_utils._tools.source import parse

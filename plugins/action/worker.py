@@ -13,7 +13,6 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._archive import Archive, ArchiveError, build
 
 MODULE = "netbench.orchestrator.worker"

@@ -22,6 +22,7 @@ extends_documentation_fragment:
   - ansible.builtin.action_common_attributes.facts
   - ansible.builtin.action_common_attributes.files
   - ansible.builtin.action_common_attributes.flow
+  - netbench.orchestrator.tools
 attributes:
   action:
     support: full
@@ -72,66 +73,11 @@ options:
     type: str
     choices: [present, absent]
     default: present
-  source:
-    description:
-      - Where the tools come from.
-      - Used on the control node only. No part of it is sent to a host, and credentials in a URL are never shown.
-    type: dict
-    suboptions:
-      kind:
-        description:
-          - V(prebuilt) takes ready binaries from O(source.path), or O(source.url) with O(source.sha256).
-          - V(crates) builds the O(source.version) that the Rust registry has, with its lock file.
-          - V(git) builds O(source.ref) of O(source.url).
-          - V(path) builds the tree at O(source.path).
-        type: str
-        required: true
-        choices: [prebuilt, crates, git, path]
-      path:
-        description: A file, a folder or a tar archive of binaries, or a source tree.
-        type: str
-      url:
-        description:
-          - An address. A user and password or token in it is used, and stripped from all that is written or shown.
-        type: str
-      sha256:
-        description: The checksum of what O(source.url) or O(source.path) gives.
-        type: str
-      version:
-        description: An exact version of the packages. For V(prebuilt), what to call them.
-        type: str
-      ref:
-        description: A commit, tag or branch.
-        type: str
-  packages:
-    description: What is built together.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      name:
-        description: Name of the package.
-        type: str
-        required: true
-      tools:
-        description: The programs in it that are wanted.
-        type: list
-        elements: str
-        required: true
-      programs:
-        description: Programs that its build needs.
-        type: list
-        elements: str
-        default: []
   entries:
     description:
       - Keys of cache entries to install from, as M(netbench.orchestrator.tools_build) gave them, instead of O(source).
     type: list
     elements: str
-  build_timeout_s:
-    description: Seconds that building one package may take.
-    type: int
-    default: 3600
   wanted:
     description: Set by the action plugin, to the programs, their keys and checksums.
     type: dict
@@ -189,6 +135,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._tools import host
 from ..module_utils._tools.errors import ToolError
+from ..module_utils._tools.options import SOURCE_OPTIONS
 
 
 def make_present(folder, name, wanted, pack, check_mode):
@@ -219,29 +166,8 @@ def main():
         argument_spec={
             "name": {"required": True},
             "state": {"choices": ["present", "absent"], "default": "present"},
-            "source": {
-                "type": "dict",
-                "options": {
-                    "kind": {"required": True, "choices": ["prebuilt", "crates", "git", "path"]},
-                    "path": {},
-                    "url": {},
-                    "sha256": {},
-                    "version": {},
-                    "ref": {},
-                },
-            },
-            "packages": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "name": {"required": True},
-                    "tools": {"type": "list", "elements": "str", "required": True},
-                    "programs": {"type": "list", "elements": "str", "default": []},
-                },
-            },
             "entries": {"type": "list", "elements": "str", "no_log": False},
-            "build_timeout_s": {"type": "int", "default": 3600},
+            **SOURCE_OPTIONS,
             "wanted": {"type": "dict", "default": {}},
             "pack": {"type": "path"},
         },

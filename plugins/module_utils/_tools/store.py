@@ -101,6 +101,10 @@ class Store:
                 time.sleep(_POLL_S)  # flock has no timeout of its own; nothing is synchronised by this sleep
             yield
 
+    def keys(self) -> list[str]:
+        """The keys of all entries."""
+        return sorted(path.parent.name for path in self.root.glob("*/manifest.json"))
+
     def load(self, key: str) -> Entry | None:
         """The entry of this key, or nothing when there is none or a file of it is not what was published."""
         folder = self.root / key
@@ -168,7 +172,7 @@ class Store:
                 entry = self.load(key)
                 if not entry or any(file_sha256(entry.path(name)) != entry.tools[name].sha256 for name in names):
                     shutil.rmtree(self.root / key, ignore_errors=True)
-                    raise BuildError(f"the cache entry {self.root / key} was damaged and is removed; run again")
+                    raise BuildError(f"cache entry {self.root / key} was damaged and is removed; run again")
                 tar.add(entry.folder / "manifest.json", f"{key}/manifest.json")
                 for name in names:
                     tar.add(entry.path(name), f"{key}/{name}")
