@@ -74,4 +74,5 @@ STEPS = (
     ),
     Step("changelog", ("{bin}/antsibull-changelog", "lint"), 60, ("checks",)),
     Step("sanity", ("{python}", "tests/checks/sanity.py"), 600, ("checks",)),
+    Step("artefact", pytest("tests/artefact"), 420, ("artefact",)),
 )
