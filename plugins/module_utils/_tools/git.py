@@ -44,11 +44,9 @@ def checkout(source: Source, commit: str, store: Store) -> Path:
 
     try:
         here("fetch", "--quiet", "--depth=1", "--", source.location.url, commit)
-    except BuildError:  # the server gives out names only
-        if is_commit(source.ref):
-            here("fetch", "--quiet", "--tags", "--", source.location.url)
-        else:
-            here("fetch", "--quiet", "--depth=1", "--", source.location.url, source.ref)
+    except BuildError:  # the server gives out names only, or whole histories only
+        names = ["refs/heads/*", "refs/tags/*"] if is_commit(source.ref) else [source.ref]
+        here("fetch", "--quiet", "--", source.location.url, *names)
     here("checkout", "--quiet", "--force", "--detach", commit)
     here("clean", "--quiet", "-ffdx")
     if (folder / ".gitmodules").exists():

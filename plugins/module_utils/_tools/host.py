@@ -111,9 +111,8 @@ def check_runs(path: Path, tool: str) -> None:
         )
     libraries = sorted(set(re.findall(r"(\S+\.so[\w.]*)(?: => not found|: cannot open shared object)", said)))
     if libraries or listed.returncode:
-        raise HostError(
-            f"{tool} cannot be loaded on this host: {', '.join(libraries) or said.strip()[-400:]} is missing"
-        )
+        lacks = ", ".join(libraries) or said.strip()[-400:]
+        raise HostError(f"{tool} cannot be loaded on this host ({machine.system}), which lacks {lacks}")
 
 
 def facts(folder: Path, wanted: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:

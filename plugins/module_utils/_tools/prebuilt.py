@@ -83,6 +83,9 @@ def _downloaded(source: Source, store: Store) -> Path:
                 stream.write(block)
         _check(sha256.hexdigest(), source)
         os.replace(temporary, path)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise SourceError(f"{source.location.url} cannot be fetched: {error.code} {error.reason}") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         raise SourceError(f"{source.location.url} cannot be fetched: {source.location.scrub(str(reason))}") from None

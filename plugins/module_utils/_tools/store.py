@@ -162,7 +162,7 @@ class Store:
         temporary.replace(path)
 
     def pack(self, wanted: Mapping[str, Sequence[str]], into: Path) -> None:
-        """Write a tar file with the `wanted` tools, by key, as ``key/tool``; what the cache holds is checked on the way.
+        """Write a tar file with the `wanted` tools, by key, as ``key/tool``, checking them on the way.
 
         Raises:
             BuildError: an entry is gone or damaged; it is removed, so that the next run makes it again.
