@@ -21,7 +21,6 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-
 from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol import schema
 from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol.plan import NAME
 from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol.schema import Path as Place
@@ -29,7 +28,7 @@ from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol.sc
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning import inventory, workload
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.blame import blamed
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.expansion import expand
-from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.host_plan import Host
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.hosts import Host
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.plan import RunPlan, from_json, to_json
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.table import describe
 
@@ -107,7 +106,9 @@ class ActionModule(ActionBase):
             return str(self._find_needle(f"{kind}s", f"{given}.yml" if is_name else given))
         except AnsibleError as problem:
             advice = schema.suggestion(given, list(shipped)) if is_name and shipped else ""
-            raise SchemaError((kind,), f"there is no {kind} {given!r}.{advice} {_one_line(problem)}", given) from problem
+            raise SchemaError(
+                (kind,), f"there is no {kind} {given!r}.{advice} {_one_line(problem)}", given
+            ) from problem
 
     def _read_file(self, name: str, place: Place) -> str:
         try:
@@ -167,7 +168,8 @@ def _check_writable(folder: Path) -> None:
 
 
 def _kept(plan: RunPlan, folder: Path) -> tuple[RunPlan, bool]:
-    """The plan, written for its owner only; or the one that is there already, when it is of the same run (to take it up)."""
+    """The plan, written for its owner only; or the one that is there already, when it is of the same run (to take it
+    up)."""
     path = folder / "plan.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -182,7 +184,9 @@ def _kept(plan: RunPlan, folder: Path) -> tuple[RunPlan, bool]:
     try:
         there = from_json(path.read_text(encoding="utf-8"))
     except (OSError, SchemaError) as problem:
-        raise SchemaError(("run_id",), f"{path} is there already and cannot be used: {problem}", plan.run_id) from problem
+        raise SchemaError(
+            ("run_id",), f"{path} is there already and cannot be used: {problem}", plan.run_id
+        ) from problem
     if not there.same_run(plan):
         raise SchemaError(("run_id",), f"{path} is the plan of another run; choose another run_id.", plan.run_id)
     return there, False

@@ -13,10 +13,11 @@ from ...module_utils._protocol.schema import SchemaError
 
 
 def blamed(documents: Mapping[str, Any], problem: SchemaError) -> Any:
-    """The user's own object at the error's path, whose origin (file, line) Ansible knows; the first parts choose the document.
+    """The user's own object at the error's path, whose origin (file, line) Ansible knows; the first parts choose the
+    document.
 
-    When the error is about a key, it is the key; where the path leads no further, it is the nearest thing around it that
-    has an origin at all (what an expression has put together has none).
+    When the error is about a key, it is the key; where the path leads no further, it is the nearest thing around it
+    that has an origin at all (what an expression has put together has none).
     """
     around: list[Any] = []
     here: Any = documents

@@ -15,10 +15,9 @@ from typing import Any
 from ...module_utils._protocol import schema
 from ...module_utils._protocol.plan import ENVIRONMENT, NAME, SHA256
 from ...module_utils._protocol.schema import Checker, Record, SchemaError, anything, integer, mapping_of, optional, text
-from .host_plan import Host
+from .hosts import DEFAULT_PROGRAM, Host
 
 ADDRESS = text(minimum=1, maximum=255, pattern=r"[^\s/]+", expected="an IP address or a name")
-DEFAULT_PROGRAM = "/usr/local/lib/netbench-orchestrator/worker.pyz"
 
 VARIABLES: Mapping[str, Checker] = {
     "netbench_address": ADDRESS,
@@ -38,7 +37,8 @@ TOOL = Record(path=text(minimum=1), sha256=(optional(SHA256), None))
 
 
 def host(name: str, variables: Mapping[str, Any]) -> Host:
-    """A host by its variables: those of :data:`VARIABLES`, and Ansible's ``ansible_host``, ``_port`` and ``_connection``.
+    """A host by its variables: those of :data:`VARIABLES`, and Ansible's ``ansible_host``, ``_port`` and
+    ``_connection``.
 
     Raises SchemaError for a value that is not what it should be.
     """
@@ -49,7 +49,9 @@ def host(name: str, variables: Mapping[str, Any]) -> Host:
     address = found.get("netbench_address") or str(variables.get("ansible_host") or name)
     worker = {key: value for key, value in found.get("netbench_worker", {}).items() if value}
     tools = {
-        tool: TOOL({key: value for key, value in facts.items() if key in TOOL.fields}, ("hosts", name, "netbench_tools", tool))
+        tool: TOOL(
+            {key: value for key, value in facts.items() if key in TOOL.fields}, ("hosts", name, "netbench_tools", tool)
+        )
         for tool, facts in found.get("netbench_tools", {}).items()
     }
     return Host(
@@ -84,7 +86,8 @@ def _is_ip(address: str) -> bool:
 
 @dataclass(frozen=True)
 class Play:
-    """The hosts of the play: all that it began with, those that are left, those of this batch; and the inventory's groups."""
+    """The hosts of the play: all that it began with, those that are left, those of this batch; and the inventory's
+    groups."""
 
     began: Sequence[str]
     left: Sequence[str]
@@ -95,15 +98,21 @@ class Play:
 def bind(given: Mapping[str, Any], play: Play) -> dict[str, list[str]]:
     """For each group of the workload its hosts, in the inventory's order, or in that of the given list.
 
-    A value is the name of a group or host, several of them joined by ``:`` or ``,``, or a list of such. Of an inventory group
-    the hosts of this play count. Raises SchemaError for unknown names, and for hosts that the play has not or has lost.
+    A value is the name of a group or host, several of them joined by ``:`` or ``,``, or a list of such. Of an
+    inventory group the hosts of this play count. Raises SchemaError for unknown names, and for hosts that the play
+    has not or has lost.
     """
     if set(play.batch) != set(play.left):
-        raise SchemaError((), "this play has 'serial', so its hosts come in batches; a barrier needs all of them: remove 'serial'.")
+        raise SchemaError(
+            (), "this play has 'serial', so its hosts come in batches; a barrier needs all of them: remove 'serial'."
+        )
     bound = {name: _hosts(value, play, name) for name, value in given.items()}
     lost = [host for hosts in bound.values() for host in hosts if host not in play.left]
     if lost:
-        problem = f"lost earlier in this play: {', '.join(lost)}. A benchmark that is silently smaller would be wrong; repair them and run again."
+        problem = (
+            f"lost earlier in this play: {', '.join(lost)}. A benchmark that is silently smaller would be wrong;"
+            " repair them and run again."
+        )
         raise SchemaError((), problem)
     return bound
 
@@ -122,8 +131,12 @@ def _hosts(value: Any, play: Play, group: str) -> list[str]:
             elif word in play.began:
                 hosts.append(word)
             elif word in play.groups.get("all", ()):
-                raise SchemaError(path, f"the host {word} is not in this play; add it to the play's 'hosts' (or lift --limit).", item)
+                raise SchemaError(
+                    path, f"the host {word} is not in this play; add it to the play's 'hosts' (or lift --limit).", item
+                )
             else:
-                problem = f"there is no group or host {word!r} in the inventory.{schema.suggestion(word, sorted(known))}"
+                problem = (
+                    f"there is no group or host {word!r} in the inventory.{schema.suggestion(word, sorted(known))}"
+                )
                 raise SchemaError(path, problem, item)
     return hosts

@@ -4,8 +4,8 @@
 
 """The names that placeholders can use, and what they stand for. Private to this collection.
 
-Values that hold placeholders themselves (parameters with ``template: true``, ``derived`` values) are resolved when they are asked
-for, with the names of the host that asks; so a user may write ``${host.port.main}`` into a parameter.
+Values that hold placeholders themselves (parameters with ``template: true``, ``derived`` values) are resolved when
+they are asked for, with the names of the host that asks; so a user may write ``${host.port.main}`` into a parameter.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ Lazy = tuple[Path, Callable[[Mapping[str, Any]], Any]]  # the place of a value, 
 
 
 class Names(Mapping[str, Any]):
-    """Plain values, and lazy ones that are resolved against all of them. Raises SchemaError for a lazy value that needs itself."""
+    """Plain values, and lazy ones that are resolved against all of them. Raises SchemaError for a lazy value that
+    needs itself."""
 
     def __init__(self, plain: Mapping[str, Any], lazy: Mapping[str, Lazy]) -> None:
         self._plain = plain
@@ -56,7 +57,8 @@ class Names(Mapping[str, Any]):
 
 
 def of_point(workload: Mapping[str, Any], parameters: Mapping[str, Any], places: Mapping[str, Path]) -> Names:
-    """The names that hold for all hosts of a point. ``places`` says where a parameter's value comes from, if not its default."""
+    """The names that hold for all hosts of a point. ``places`` says where a parameter's value comes from, if not its
+    default."""
     plain: dict[str, Any] = {}
     lazy: dict[str, Lazy] = {}
     for name, declared in workload["parameters"].items():
@@ -79,7 +81,11 @@ def _resolver(value: Any, path: Path) -> Callable[[Mapping[str, Any]], Any]:
 def _chooser(rule: Mapping[str, Any], path: Path) -> Callable[[Mapping[str, Any]], Any]:
     def choose(names: Mapping[str, Any]) -> Any:
         chosen = template.as_text(names[rule["from"]])
-        key, value = (("values", chosen), rule["values"][chosen]) if chosen in rule["values"] else (("otherwise",), rule["otherwise"])
+        key, value = (
+            (("values", chosen), rule["values"][chosen])
+            if chosen in rule["values"]
+            else (("otherwise",), rule["otherwise"])
+        )
         return _resolver(value, (*path, *key))(names)
 
     return choose

@@ -4,7 +4,8 @@
 
 """Parameters of a workload: their declarations, and the values a suite gives them. Private to this collection.
 
-Values come as people write them (``10MB``, ``2.5Gbps``, ``500ms``) and leave as plain numbers: bytes, bits per second, seconds.
+Values come as people write them (``10MB``, ``2.5Gbps``, ``500ms``) and leave as plain numbers: bytes, bits per
+second, seconds.
 """
 
 from __future__ import annotations
@@ -13,7 +14,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...module_utils._protocol import schema
-from ...module_utils._protocol.schema import Checker, Path, Record, SchemaError, anything, boolean, choice, optional, text
+from ...module_utils._protocol.schema import (
+    Checker,
+    Path,
+    Record,
+    SchemaError,
+    anything,
+    boolean,
+    choice,
+    optional,
+    suggestion,
+    text,
+)
 from .quantities import bytes_, duration_s, rate_bps
 
 PARAMETER_NAME = text(pattern=r"[a-z][a-z0-9_]{0,63}", expected="a lower-case name")
@@ -66,10 +78,12 @@ def check_declarations(parameters: Mapping[str, Declared], path: Path) -> None:
 
 
 def values(parameters: Mapping[str, Declared], given: Mapping[str, tuple[Any, Path]], path: Path) -> dict[str, Any]:
-    """All parameters with their values: the ``given`` ones, each with the place it comes from, and defaults for the rest."""
+    """All parameters with their values: the ``given`` ones, each with the place it comes from, and defaults for the
+    rest."""
     for name, (_, place) in given.items():
         if name not in parameters:
-            raise SchemaError(place, f"the workload has no parameter {name!r}.{schema.suggestion(name, list(parameters))}", name)
+            problem = f"the workload has no parameter {name!r}.{suggestion(name, list(parameters))}"
+            raise SchemaError(place, problem, name)
     complete = {}
     for name, declared in parameters.items():
         found, here = given.get(name, (declared["default"], (*path, name)))

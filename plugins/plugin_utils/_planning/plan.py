@@ -4,8 +4,8 @@
 
 """The plan of a run: what the coordinator walks, and what each worker is given. Private to this collection.
 
-:class:`RunPlan` is made by :func:`.expansion.expand`, written to ``results/<run_id>/plan.json`` (0600: environments may hold
-secrets) and read back by the coordinator. Its JSON keeps each input file once, however many workers get it.
+:class:`RunPlan` is made by :func:`.expansion.expand`, written to ``results/<run_id>/plan.json`` (0600: environments may
+hold secrets) and read back by the coordinator. Its JSON keeps each input file once, however many workers get it.
 """
 
 from __future__ import annotations
@@ -43,11 +43,12 @@ class Sample:
 class PointSummary:
     """One grid point, as the coordinator and the report need it (what the workers run is in their documents).
 
-    ``parameters`` are all parameters of the workload with the values used here (bytes in bytes, rates in bit/s, durations in s).
-    ``expected_s`` is the expected time from T0 to the end of the last client, None when the workload cannot know it.
-    ``t0_groups`` are the groups whose processes start at T0. ``max_start_skew_us`` None: any skew is valid.
-    ``parsers`` names for each group the parser of its outputs, or None. ``receivers`` are the groups whose received bytes count as
-    goodput. ``evidence`` holds, by host, the least payload a completed sample has moved: ``{rx_bytes, tx_bytes, exact}``.
+    ``parameters`` are all parameters of the workload with the values used here (bytes in bytes, rates in bit/s,
+    durations in s). ``expected_s`` is the expected time from T0 to the end of the last client, None when the workload
+    cannot know it. ``t0_groups`` are the groups whose processes start at T0. ``max_start_skew_us`` None: any skew is
+    valid. ``parsers`` names for each group the parser of its outputs, or None. ``receivers`` are the groups whose
+    received bytes count as goodput. ``evidence`` holds, by host, the least payload a completed sample has moved:
+    ``{rx_bytes, tx_bytes, exact}``.
     """
 
     parameters: Mapping[str, Any]
@@ -61,7 +62,8 @@ class PointSummary:
 
 @dataclass(frozen=True)
 class WorkerEntry:
-    """One host of the run. ``document`` passes the worker's own check (``_protocol.plan.build``), ``sha256`` is its digest."""
+    """One host of the run. ``document`` passes the worker's own check (``_protocol.plan.build``), ``sha256`` is its
+    digest."""
 
     host: str
     group: str
@@ -79,7 +81,8 @@ class WorkerEntry:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """A suite expanded for given hosts. ``workload`` is the checked document; ``sha256`` covers everything else here."""
+    """A suite expanded for given hosts. ``workload`` is the checked document; ``sha256`` covers everything else
+    here."""
 
     run_id: str
     suite: str
@@ -108,7 +111,16 @@ class RunPlan:
         def essence(plan: RunPlan) -> tuple[Any, ...]:
             places = [(entry.host, entry.address, entry.instance) for entry in plan.workers.values()]
             parameters = [point.parameters for point in plan.points]
-            return plan.workload, plan.groups, plan.steps, plan.samples, parameters, plan.retry_budget, plan.on_host_failure, places
+            return (
+                plan.workload,
+                plan.groups,
+                plan.steps,
+                plan.samples,
+                parameters,
+                plan.retry_budget,
+                plan.on_host_failure,
+                places,
+            )
 
         return essence(self) == essence(other)
 
@@ -152,7 +164,9 @@ def from_json(text: str) -> RunPlan:
     except (ValueError, KeyError, TypeError, AttributeError) as problem:
         if isinstance(problem, SchemaError):
             raise
-        raise SchemaError((), f"this is not a plan of a run ({type(problem).__name__}: {problem}); make it again.") from problem
+        raise SchemaError(
+            (), f"this is not a plan of a run ({type(problem).__name__}: {problem}); make it again."
+        ) from problem
     if _digest({**to_document(plan), "sha256": ""}) != plan.sha256:
         raise SchemaError(("sha256",), "the plan was changed after it was made; make it again.")
     return plan
@@ -195,4 +209,6 @@ def _from_document(document: Mapping[str, Any]) -> RunPlan:
 
 
 def _digest(document: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")).hexdigest()
+    return hashlib.sha256(
+        json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+    ).hexdigest()

@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The scenario of a grid point: generated, or the user's own, and checked against the hosts. Private to this collection."""
+"""The scenario of a grid point: generated, or the user's own, and checked against the hosts. Private to this
+collection."""
 
 from __future__ import annotations
 
@@ -11,12 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...module_utils._netbench import scenario as scenarios
 from ...module_utils._netbench import model
+from ...module_utils._netbench import scenario as scenarios
 from ...module_utils._netbench.errors import ScenarioError
-from ...module_utils._protocol.schema import Path, SchemaError, boolean, choice, integer, suggestion
-from . import certificates, template
-from .host_plan import Members
+from ...module_utils._protocol.schema import Path, SchemaError, boolean, choice, suggestion
+from . import certificates
+from .hosts import Members
 from .quantities import rate_bps
 from .scenario_parameters import GeneratorError
 from .scenarios import KINDS, generate
@@ -26,7 +27,7 @@ PLACE: Path = ("workload", "scenario")
 
 @dataclass(frozen=True)
 class ScenarioInput:
-    """The scenario as the drivers read it; by host, the least payload a completed sample has moved; the time it should take."""
+    """The scenario as the drivers read it; by host, the least payload of a completed sample; the time it may take."""
 
     text: str
     evidence: Mapping[str, Mapping[str, Any]]
@@ -34,9 +35,9 @@ class ScenarioInput:
 
 
 def scenario_input(
-    section: Mapping[str, Any], members: Members, blamed: Callable[[Path], Path], read_file: Callable[[str, Path], str]
+    section: Mapping[str, Any], members: Members, read_file: Callable[[str, Path], str]
 ) -> ScenarioInput:
-    """The scenario of a resolved ``scenario`` section. ``blamed`` finds the user's own text for a place in the workload.
+    """The scenario of a resolved ``scenario`` section.
 
     Raises SchemaError when it cannot be made, or not be played by this driver on these hosts.
     """
@@ -44,33 +45,38 @@ def scenario_input(
     path = (*PLACE, "file" if section["file"] else "parameters")
     try:
         if section["file"]:
-            text = read_file(str(section["file"]), blamed(path))
+            text = read_file(str(section["file"]), path)
         else:
-            text = json.dumps(_generated(section, len(servers), len(clients), blamed))
+            text = json.dumps(_generated(section, len(servers), len(clients)))
         scenario = scenarios.parse(text)
         multiplex = boolean(section["multiplex"], (*PLACE, "multiplex"))
-        scenarios.check(scenario, driver=section["driver"], multiplex=multiplex, servers=len(servers), clients=len(clients))
+        scenarios.check(
+            scenario, driver=section["driver"], multiplex=multiplex, servers=len(servers), clients=len(clients)
+        )
     except ScenarioError as problem:
         source = f"the scenario {section['file']}" if section["file"] else "the generated scenario"
-        raise SchemaError(blamed(path), f"{source}: {problem}.", section["file"]) from problem
-    evidence = {
-        member.host.name: scenarios.thresholds(scenario, role, member.index)
-        for role, group in (("client", clients), ("server", servers))
-        for member in group
-    }
+        raise SchemaError(path, f"{source}: {problem}.", section["file"]) from problem
+    alike = not section["file"]  # the generator gives all clients the same to do, and all servers
+    evidence = {}
+    for role, group in (("client", clients), ("server", servers)):
+        first = scenarios.thresholds(scenario, role, 0)
+        for member in group:
+            same = alike or member.index == 0
+            evidence[member.host.name] = first if same else scenarios.thresholds(scenario, role, member.index)
     return ScenarioInput(
         text=text,
         evidence={
-            host: {"rx_bytes": least.rx_bytes, "tx_bytes": least.tx_bytes, "exact": least.exact} for host, least in evidence.items()
+            host: {"rx_bytes": least.rx_bytes, "tx_bytes": least.tx_bytes, "exact": least.exact}
+            for host, least in evidence.items()
         },
-        expected_s=_expected_s(scenario, evidence.values(), section["expected_rate"], blamed),
+        expected_s=_expected_s(scenario, evidence.values(), section["expected_rate"]),
     )
 
 
-def _generated(section: Mapping[str, Any], servers: int, clients: int, blamed: Callable[[Path], Path]) -> dict[str, Any]:
+def _generated(section: Mapping[str, Any], servers: int, clients: int) -> dict[str, Any]:
     kind = section["generator"]
     if kind not in KINDS:
-        here = blamed((*PLACE, "generator"))
+        here = (*PLACE, "generator")
         raise SchemaError(here, f"{kind!r} is not known here.{suggestion(kind, KINDS)}", kind)
     given = {name: value for name, value in section["parameters"].items() if value is not None}
     try:
@@ -78,27 +84,25 @@ def _generated(section: Mapping[str, Any], servers: int, clients: int, blamed: C
     except GeneratorError as problem:
         name = str(problem).partition(":")[0]
         here = (*PLACE, "parameters", name) if name in given else (*PLACE, "parameters")
-        raise SchemaError(blamed(here), f"the scenario {kind}: {problem}.", given.get(name)) from problem
+        raise SchemaError(here, f"the scenario {kind}: {problem}.", given.get(name)) from problem
     wanted = section["certificates"]
     if isinstance(wanted, str):
-        choice("auto", "always", "never")(wanted, blamed((*PLACE, "certificates")))
+        choice("auto", "always", "never")(wanted, (*PLACE, "certificates"))
     if wanted == "always" or (wanted == "auto" and section["driver"] in scenarios.TLS_DRIVERS):
         try:
             return certificates.with_certificates(document)
         except certificates.CertificateError as problem:
-            raise SchemaError(blamed((*PLACE, "driver")), f"{problem}.", section["driver"]) from problem
+            raise SchemaError((*PLACE, "driver"), f"{problem}.", section["driver"]) from problem
     return document
 
 
-def _expected_s(
-    scenario: model.Scenario, evidence: Any, rate: Any, blamed: Callable[[Path], Path]
-) -> float | None:
+def _expected_s(scenario: model.Scenario, evidence: Any, rate: Any) -> float | None:
     """An estimate for progress and deadlines: the times that the scenario names, and its bytes at the expected rate."""
     busiest_bytes = max(max(least.rx_bytes, least.tx_bytes) for least in evidence)
     timed_s = max(_client_ms(scenario, client.scenario, client) for client in scenario.clients) / 1000
     if rate is None:
         return timed_s or None
-    return timed_s + busiest_bytes * 8 / rate_bps(rate, blamed((*PLACE, "expected_rate")))
+    return timed_s + busiest_bytes * 8 / rate_bps(rate, (*PLACE, "expected_rate"))
 
 
 def _client_ms(scenario: model.Scenario, operations: Any, client: model.Client) -> float:

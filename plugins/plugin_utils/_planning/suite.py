@@ -4,9 +4,9 @@
 
 """A suite document: a workload, the values to try, and how often. Private to this collection.
 
-:func:`order` says in which order its points run. ``interleaved`` (the default): one block per repeat, each a random permutation of all
-points, drawn from ``random.Random(seed)``, so that slow changes of the surroundings meet all points alike. ``sequential``: all
-repeats of the first point, then of the second, and so on.
+:func:`order` says in which order its points run. ``interleaved`` (the default): one block per repeat, each a random
+permutation of all points, drawn from ``random.Random(seed)``, so that slow changes of the surroundings meet all points
+alike. ``sequential``: all repeats of the first point, then of the second, and so on.
 """
 
 from __future__ import annotations
@@ -18,8 +18,18 @@ from typing import Any
 
 from ...module_utils._protocol import schema
 from ...module_utils._protocol.plan import NAME
-from ...module_utils._protocol.schema import Path, Record, SchemaError, anything, choice, integer, list_of, mapping_of
-from ...module_utils._protocol.schema import optional, text
+from ...module_utils._protocol.schema import (
+    Path,
+    Record,
+    SchemaError,
+    anything,
+    choice,
+    integer,
+    list_of,
+    mapping_of,
+    optional,
+    text,
+)
 from .parameters import PARAMETER_NAME
 from .plan import Sample
 from .quantities import duration_s
@@ -61,7 +71,8 @@ def check(document: Any, path: Path = ("suite",)) -> dict[str, Any]:
 
 
 def points(suite: Mapping[str, Any], path: Path = ("suite",)) -> Iterator[dict[str, tuple[Any, Path]]]:
-    """The grid's points: for each given parameter its value and the place it comes from. The last parameter varies fastest."""
+    """The grid's points: for each given parameter its value and the place it comes from. The last parameter varies
+    fastest."""
     fixed = {name: (value, (*path, "parameters", name)) for name, value in suite["parameters"].items()}
     axes = [
         [(name, (value, (*path, "grid", name, position))) for position, value in enumerate(values)]

@@ -18,8 +18,11 @@ MOST_SAMPLES = 20
 
 
 def describe(plan: RunPlan, *, commands: bool) -> list[str]:
-    """Lines: what runs, in which order, how long; with ``commands`` also each host's command and environment, secrets hidden."""
-    lines = [f"plan {plan.run_id}: workload {plan.workload['name']}, {_count(len(plan.samples), 'sample')}, seed {plan.seed}"]
+    """Lines: what runs, in which order, how long; with ``commands`` also each host's command and environment, secrets
+    hidden."""
+    lines = [
+        f"plan {plan.run_id}: workload {plan.workload['name']}, {_count(len(plan.samples), 'sample')}, seed {plan.seed}"
+    ]
     lines += [f"  {group}: {', '.join(hosts)}" for group, hosts in plan.groups.items()]
     lines.append("  steps: " + " → ".join(f"{step.group} {step.state}" for step in plan.steps))
     expected = "unknown" if plan.expected_s is None else format_duration(round(plan.expected_s, 3))
@@ -37,7 +40,11 @@ def _count(number: int, noun: str) -> str:
 def varied(plan: RunPlan) -> list[str]:
     """The parameters that differ between the plan's points."""
     names = plan.points[0].parameters
-    return [name for name in names if any(point.parameters[name] != plan.points[0].parameters[name] for point in plan.points)]
+    return [
+        name
+        for name in names
+        if any(point.parameters[name] != plan.points[0].parameters[name] for point in plan.points)
+    ]
 
 
 def _table(plan: RunPlan) -> list[str]:

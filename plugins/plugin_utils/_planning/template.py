@@ -4,12 +4,12 @@
 
 """Placeholders of workloads: ``${name}``, resolved strictly. Private to this collection.
 
-They are not Jinja on purpose: a workload may stand inside a playbook, where Ansible would resolve ``{{ }}`` long before the hosts of
-the run are known. ``$$`` stands for one ``$``, a ``$`` before anything but ``{`` and ``$`` for itself (so ``$HOME`` reaches a shell). What a
-placeholder brings in is not searched for placeholders again.
+They are not Jinja on purpose: a workload may stand inside a playbook, where Ansible would resolve ``{{ }}`` long
+before the hosts of the run are known. ``$$`` stands for one ``$``, a ``$`` before anything but ``{`` and ``$`` for
+itself (so ``$HOME`` reaches a shell). What a placeholder brings in is not searched for placeholders again.
 
-A text that is one placeholder and nothing else takes the value with its type: a list becomes several words of a command,
-nothing (null) leaves the word out. Inside of more text, a value is written as text (:func:`as_text`).
+A text that is one placeholder and nothing else takes the value with its type: a list becomes several words of a
+command, nothing (null) leaves the word out. Inside of more text, a value is written as text (:func:`as_text`).
 """
 
 from __future__ import annotations
@@ -107,5 +107,5 @@ def _value(name: str, values: Mapping[str, Any], template: str, path: Path) -> A
 
 def unknown(name: str, known: Iterable[str], template: str, path: Path) -> SchemaError:
     """The error for a placeholder that does not exist."""
-    problem = f"unknown placeholder ${{{name}}}.{suggestion(name, list(known))} Write $${{{name}}} for the characters themselves."
-    return SchemaError(path, problem, template)
+    way_out = f"{suggestion(name, list(known))} Write $${{{name}}} for the characters themselves."
+    return SchemaError(path, f"unknown placeholder ${{{name}}}.{way_out}", template)

@@ -4,22 +4,32 @@
 
 """A workload document: checked whole before anything is planned with it. Private to this collection.
 
-What a workload says, key by key, is in ``docs/workloads.md``. A checked workload is plain data with every default filled in; texts
-still hold their placeholders. :func:`check` also finds, in every text, placeholders that nothing can ever resolve, so
-that a slip shows when the workload is loaded and not when a rarely used branch is planned.
+What a workload says, key by key, is in ``docs/workloads.md``. A checked workload is plain data with every default
+filled in; texts still hold their placeholders. :func:`check` also finds, in every text, placeholders that nothing can
+ever resolve, so that a slip shows when the workload is loaded and not when a rarely used branch is planned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
 from ...module_utils._protocol import schema
 from ...module_utils._protocol.plan import NAME, STATE
-from ...module_utils._protocol.schema import Checker, Path, Record, SchemaError, boolean, choice, integer, list_of
-from ...module_utils._protocol.schema import mapping_of, optional, text
-from . import template
+from ...module_utils._protocol.schema import (
+    Path,
+    Record,
+    SchemaError,
+    boolean,
+    choice,
+    integer,
+    list_of,
+    mapping_of,
+    optional,
+    text,
+)
+from . import placeholders
 from .parameters import PARAMETER, PARAMETER_NAME, check_declarations
 
 FOLDER = FilePath(__file__).parent / "workloads"
@@ -27,7 +37,9 @@ GROUP_NAME = text(pattern=r"[a-z][a-z0-9_]{0,39}", expected="a lower-case word")
 NAMESPACES = ("host", "each", "worker", "scenario")  # of placeholders; no group may have such a name
 
 TEXT = text()
-SCALAR = schema.either(text=TEXT, number=schema.number(), **{"boolean": boolean})  # resolved and checked when a point is planned
+SCALAR = schema.either(
+    text=TEXT, number=schema.number(), boolean=boolean
+)  # resolved and checked when a point is planned
 WORD = schema.either(text=TEXT, mapping=Record(tool=TEXT))
 COMMAND = list_of(WORD, minimum=1, maximum=1000)
 ENVIRONMENT = mapping_of(SCALAR)
@@ -39,9 +51,7 @@ REACHED = schema.variant(
     line=Record(file=TEXT, pattern=TEXT),
     probe=Record(command=COMMAND, period=(SCALAR, "100ms")),
 )
-INNER_STATE = Record(
-    entry=(choice("at_once", "at_t0"), "at_once"), reached=REACHED, deadline=(optional(SCALAR), None)
-)
+INNER_STATE = Record(entry=(choice("at_once", "at_t0"), "at_once"), reached=REACHED, deadline=(optional(SCALAR), None))
 END_STATE = Record(deadline=(optional(SCALAR), None))  # ready and done: only their deadline can be chosen
 
 
@@ -147,8 +157,7 @@ def check(document: Any, path: Path = ("workload",)) -> dict[str, Any]:
             _known_group(workload["scenario"][role], groups, (*path, "scenario", role))
     if workload["steps"] is not None:
         check_steps(workload["steps"], groups, (*path, "steps"))
-    _check_derived(workload, path)
-    _check_placeholders(workload, path)
+    placeholders.check(workload, path)
     return workload
 
 
@@ -172,7 +181,9 @@ def _check_group(name: str, group: Mapping[str, Any], groups: Mapping[str, Any],
                     problem = f"the group has no port {port!r}.{schema.suggestion(port, list(group['ports']))}"
                     raise SchemaError((*here, "reached", "ports", place), problem, port)
             if not group["ports"]:
-                raise SchemaError((*here, "reached"), "the group has no ports to listen on; name them in 'ports'.", reached)
+                raise SchemaError(
+                    (*here, "reached"), "the group has no ports to listen on; name them in 'ports'.", reached
+                )
     for process_name, process in group["processes"].items():
         for other in process["environment_for_each"]:
             _known_group(other, groups, (*path, "processes", process_name, "environment_for_each", other))
@@ -202,7 +213,8 @@ def check_steps(steps: list[dict[str, str]], groups: Mapping[str, Any], path: Pa
 
 
 def default_steps(groups: Mapping[str, Any]) -> list[dict[str, str]]:
-    """All ready; then up, group by group, those that start at T0 last; then down, last first, those that are ended last.
+    """All ready; then up, group by group, those that start at T0 last; then down, last first, those that are ended
+    last.
 
     So for servers and clients: both ready, servers running, clients running, clients done, servers done.
     """
@@ -223,87 +235,3 @@ def starts_at_t0(group: Mapping[str, Any]) -> bool:
 
 def ends_by_itself(group: Mapping[str, Any]) -> bool:
     return group["stop"]["rule"] == "exit" or group["stop"]["after"] is not None
-
-
-# Placeholders
-
-
-def parameter_names(workload: Mapping[str, Any]) -> list[str]:
-    return [*workload["parameters"], *workload["derived"]]
-
-
-def host_names(group: Mapping[str, Any]) -> list[str]:
-    ports = [f"host.port.{port}" for port in group["ports"]]
-    return [*(f"host.{name}" for name in ("name", "address", "bind", "group", "index", "count")), *ports]
-
-
-def member_names(prefix: str, group: Mapping[str, Any]) -> list[str]:
-    return [*(f"{prefix}.{name}" for name in ("name", "address", "index")), *(f"{prefix}.port.{port}" for port in group["ports"])]
-
-
-def group_names(groups: Mapping[str, Any]) -> list[str]:
-    """``${servers.address}`` and the like: the member with the host's own index (modulo the count), and facts of the group."""
-    own = [f"{name}.{fact}" for name in groups for fact in ("count", "addresses")]
-    return own + [known for name, group in groups.items() for known in member_names(name, group)]
-
-
-def _check_derived(workload: Mapping[str, Any], path: Path) -> None:
-    known = list(workload["parameters"])
-    for name, rule in workload["derived"].items():
-        here = (*path, "derived", name)
-        if name in workload["parameters"]:
-            raise SchemaError(here, f"a parameter is named {name!r} too.", name)
-        if rule["from"] not in known:
-            problem = f"there is no parameter {rule['from']!r} above it.{schema.suggestion(rule['from'], known)}"
-            raise SchemaError((*here, "from"), problem, rule["from"])
-        known.append(name)
-
-
-def _check_placeholders(workload: Mapping[str, Any], path: Path) -> None:
-    plain = parameter_names(workload)
-    groups = workload["groups"]
-    everywhere = [*plain, *group_names(groups), "worker.python", "worker.program", "scenario.file"]
-    for key in ("expected_duration", "max_start_skew", "scenario"):
-        _resolvable(workload[key], plain, (*path, key))
-    for name, rule in workload["derived"].items():
-        earlier = plain[: plain.index(name)]
-        _resolvable(rule["values"], [*everywhere, *host_names({"ports": {}})], (*path, "derived", name, "values"))
-        _resolvable(rule["otherwise"], [*everywhere, *host_names({"ports": {}})], (*path, "derived", name, "otherwise"))
-        del earlier
-    for name, group in groups.items():
-        here = (*path, "groups", name)
-        known = [*everywhere, *host_names(group)]
-        for key in ("ports", "stop", "sampler_period", "output_limit"):
-            _resolvable(group[key], plain, (*here, key))
-        for key in ("prepare", "files", "outputs", "interface"):
-            _resolvable(group[key], known, (*here, key))
-        for state, rules in group["states"].items():
-            _resolvable(rules["deadline"], plain, (*here, "states", state, "deadline"))
-            _resolvable(rules.get("reached"), known, (*here, "states", state, "reached"))
-        for process_name, process in group["processes"].items():
-            place = (*here, "processes", process_name)
-            for key in ("command", "environment", "cpus", "offset"):
-                _resolvable(process[key], known, (*place, key))
-            for other, variables in process["environment_for_each"].items():
-                each = [*known, *member_names("each", groups[other])]
-                _resolvable(variables, each, (*place, "environment_for_each", other))
-                for variable in variables:
-                    _resolvable(variable, each, (*place, "environment_for_each", other, variable))
-
-
-def _resolvable(value: Any, known: Iterable[str], path: Path) -> None:
-    for place, found in _texts(value, path):
-        for name in template.names(found, place):
-            if name not in known:
-                raise template.unknown(name, known, found, place)
-
-
-def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _texts(inner, (*path, key))
-    elif isinstance(value, (list, tuple)):
-        for position, inner in enumerate(value):
-            yield from _texts(inner, (*path, position))
