@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ipaddress
 import os
 import resource
 import signal
+import socket
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -125,10 +125,10 @@ def _local_ip(text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
+        socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+    except OSError:
         raise UsageError(f"LOCAL_IP={text!r} is not an IP address") from None
-    return None if address.is_unspecified and address.version == 6 else text
+    return None if text == "::" else text
 
 
 def run(chosen: Settings, environ: Mapping[str, str]) -> signal.Signals | None:

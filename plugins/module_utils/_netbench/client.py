@@ -8,13 +8,13 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from time import monotonic_ns
 from typing import Any
 
 from . import model
 from .errors import DriverError, UsageError
-from .loop import Loop, Steps
+from .loop import Loop, Steps, Yielded
 from .player import Checkpoints, Player
 from .stream import Counters, Stream, configure
 from .tracing import Tracer
@@ -22,6 +22,7 @@ from .tracing import Tracer
 RETRY_NS = 50_000_000
 _NOT_YET = {errno.ECONNREFUSED, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ECONNRESET, errno.EAGAIN}
 Address = tuple[socket.AddressFamily, Any]
+Opening = Generator[Yielded, bool, Stream]
 
 
 def server_addresses(count: int, environ: Mapping[str, str]) -> list[Address]:
@@ -106,28 +107,38 @@ class Client:
         finally:
             stream.close()
 
-    def _open(self, server_id: int, start_ns: int) -> Any:
-        """Steps that return a connected `Stream`. A server that is not there yet is tried again."""
+    def _open(self, server_id: int, start_ns: int) -> Opening:
+        """A connected stream. A server that is not there yet is tried again, as long as there is time."""
         family, address = self._addresses[server_id]
         peer = f"server {server_id} ({address[0]}:{address[1]})"
         deadline_ns = start_ns + int(self._connect_timeout_s * 1e9)
         while True:
-            sock = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                stream = Stream(self._loop, self._connecting(family, address), self._counters, peer)
+                try:
+                    yield from stream.connected(deadline_ns)
+                except OSError:
+                    stream.close()
+                    raise
+                return stream
+            except OSError as error:
+                if error.errno not in _NOT_YET or monotonic_ns() + RETRY_NS >= deadline_ns:
+                    spent_s = (monotonic_ns() - start_ns) / 1e9
+                    told = error.strerror or error
+                    raise DriverError(f"cannot connect to {peer} within {spent_s:.1f} s: {told}") from error
+            yield (None, monotonic_ns() + RETRY_NS)
+
+    def _connecting(self, family: socket.AddressFamily, address: Any) -> socket.socket:
+        """A socket that has begun to connect; raises OSError."""
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
             configure(sock)
             if self._local_ip is not None:
                 sock.bind((self._local_ip, 0))
-            result = sock.connect_ex(address)
-            stream = Stream(self._loop, sock, self._counters, peer)
-            try:
-                if result not in (0, errno.EINPROGRESS):
-                    raise OSError(result, os.strerror(result))
-                yield from stream.connected(deadline_ns)
-                return stream
-            except OSError as error:
-                stream.close()
-                if error.errno not in _NOT_YET or monotonic_ns() + RETRY_NS >= deadline_ns:
-                    spent_s = (monotonic_ns() - start_ns) / 1e9
-                    raise DriverError(
-                        f"cannot connect to {peer} within {spent_s:.1f} s: {error.strerror or error}"
-                    ) from error
-            yield (None, monotonic_ns() + RETRY_NS)
+            begun = sock.connect_ex(address)
+            if begun not in (0, errno.EINPROGRESS):
+                raise OSError(begun, os.strerror(begun))
+        except OSError:
+            sock.close()
+            raise
+        return sock

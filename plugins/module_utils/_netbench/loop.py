@@ -49,14 +49,29 @@ _NOW.is_set = True
 
 
 class Task:
-    """A running generator. ``error`` is set when it failed; ``finished`` in any case at its end."""
+    """A running generator. ``error`` is set when it failed; ``finished`` in any case at its end.
 
-    __slots__ = ("background", "deadline_ns", "ended", "error", "event", "finished", "resume_with", "steps", "timer_ns")
+    Who passes an event of its own as ``finished`` looks after the error; without one, a failure ends the whole loop.
+    """
+
+    __slots__ = (
+        "background",
+        "deadline_ns",
+        "ended",
+        "error",
+        "event",
+        "finished",
+        "looked_after",
+        "resume_with",
+        "steps",
+        "timer_ns",
+    )
 
     def __init__(self, steps: Steps, background: bool, finished: Event | None) -> None:
         self.steps = steps
         self.background = background
         self.finished = finished or Event()
+        self.looked_after = finished is not None
         self.error: BaseException | None = None
         self.ended = False
         self.resume_with: bool | None = None
@@ -87,6 +102,7 @@ class Loop:
         self._sequence = 0
         self._foreground = 0
         self._stuck = 0
+        self._failure: Exception | None = None
         self.signal: signal.Signals | None = None
         self._catches_signals = False
         self._wake_out, self._wake_in = socket.socketpair()
@@ -156,12 +172,12 @@ class Loop:
     def run(self, main: Steps) -> None:
         """Run until ``main`` ends; raises what it raised. Returns early, main unfinished, on a signal."""
         task = self.spawn(main)
-        while not task.ended and self.signal is None:
+        while not task.ended and self.signal is None and self._failure is None:
             self._poll()
             for _ in range(len(self._ready)):
                 self._step(self._ready.popleft())
-        if task.error is not None:
-            raise task.error
+        if self._failure is not None:
+            raise self._failure
 
     def _poll(self) -> None:
         timeout_s = 0.0
@@ -227,6 +243,8 @@ class Loop:
             return
         except Exception as error:
             task.error = error
+            if not task.looked_after:
+                self._failure = error
             self._end(task)
             return
         event, deadline_ns = wanted or (_NOW, None)

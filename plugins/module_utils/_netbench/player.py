@@ -143,10 +143,11 @@ class Player:
 
     def _iterate(self, iterate: model.Iterate, deadline_ns: int | None) -> Steps:
         if iterate.count is not None:
-            for _ in range(iterate.count):
+            for _unused in range(iterate.count):
                 yield from self._once(iterate, deadline_ns)
             return
-        assert iterate.time_ms is not None
+        if iterate.time_ms is None:
+            raise AssertionError
         end_ns = monotonic_ns() + iterate.time_ms * 1_000_000
         inner_ns = end_ns if deadline_ns is None else min(end_ns, deadline_ns)
         try:

@@ -186,7 +186,7 @@ def _check_park(park: model.Park, place: str, unparked: set[int]) -> None:
 
 
 def _unparked(operations: Iterable[Operation]) -> set[int]:
-    return {operation.checkpoint for operation, _ in walk(operations, "") if isinstance(operation, model.Unpark)}
+    return {operation.checkpoint for operation, _unused in walk(operations, "") if isinstance(operation, model.Unpark)}
 
 
 def _connection_unparked(connection: model.Connection) -> set[int]:

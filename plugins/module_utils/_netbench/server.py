@@ -76,7 +76,6 @@ class Server:
                 self._complain(f"cannot accept a connection now: {error.strerror}")
                 yield (None, monotonic_ns() + 100_000_000)
             else:
-                configure(sock)
                 self._loop.spawn(self._serve(sock, f"client {address[0]}:{address[1]}"))
 
     def _serve(self, sock: socket.socket, peer: str) -> Steps:
@@ -85,6 +84,7 @@ class Server:
         self.open_connections += 1
         stream = Stream(self._loop, sock, self._counters, peer)
         try:
+            configure(sock)
             if self._tracer.stdio:
                 self._tracer.event(number, f"conn[{number}]=0us")
             index = yield from stream.read_header()

@@ -108,6 +108,8 @@ class Stream:
                 if not (yield (self._watched.readable, deadline_ns)):
                     raise DriverError(f"{self._peer} sent no connection id within {HEADER_TIMEOUT_S} s") from None
                 continue
+            except OSError as error:
+                raise PeerGone(f"{self._peer} ended the connection before its id: {error.strerror}") from error
             if not part:
                 raise PeerGone(f"{self._peer} closed the connection before it sent a connection id")
             header += part

@@ -73,7 +73,7 @@ def _refuse_number(digits: str) -> NoReturn:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        twice = next(key for key, count in Counter(key for key, _unused in pairs).items() if count > 1)
         raise ScenarioError("", f"the key {shown(twice)} appears twice in one object; keep one of them")
     return result
 

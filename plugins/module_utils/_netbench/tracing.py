@@ -14,6 +14,7 @@ import json
 from time import monotonic_ns, time_ns
 from typing import Any, TextIO
 
+from .errors import DriverError
 from .histogram import Histogram
 from .loop import Steps
 from .stream import Counters
@@ -56,8 +57,7 @@ class Statistics:
         self._write("interval", **_clocks(), **_bytes(self._counters))
 
     def _write(self, kind: str, **fields: Any) -> None:
-        self._file.write(json.dumps({"kind": kind, **fields}, separators=(",", ":")) + "\n")
-        self._file.flush()
+        _write_line(self._file, json.dumps({"kind": kind, **fields}, separators=(",", ":")), "statistics")
 
 
 def _clocks() -> dict[str, int]:
@@ -83,8 +83,7 @@ class Tracer:
 
     def event(self, connection: int, text: str) -> None:
         """One line such as ``0:00:00.000341 [0] send[0]=1000``; call only when `stdio` is set."""
-        self._out.write(f"{self._timestamp()} [{connection}] {text}\n")
-        self._out.flush()
+        _write_line(self._out, f"{self._timestamp()} [{connection}] {text}", "trace")
 
     def name(self, trace_id: int) -> str:
         return self._names[trace_id] if self._verbose else str(trace_id)
@@ -101,14 +100,21 @@ class Tracer:
             yield (None, before_ns + 1_000_000_000)
             now_ns, now = monotonic_ns(), (counters.rx_bytes, counters.tx_bytes)
             rx, tx = (rate_text((n - b) * 1_000_000_000 // (now_ns - before_ns)) for n, b in zip(now, before))
-            self._err.write(f"{self._timestamp()} throughput: rx={rx} tx={tx}\n")
-            self._err.flush()
+            _write_line(self._err, f"{self._timestamp()} throughput: rx={rx} tx={tx}", "trace")
             before_ns, before = now_ns, now
 
     def _timestamp(self) -> str:
         elapsed_us = (monotonic_ns() - self._start_ns) // 1000
         seconds, micros = divmod(elapsed_us, 1_000_000)
         return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}.{micros:06}"
+
+
+def _write_line(file: TextIO, line: str, what: str) -> None:
+    try:
+        file.write(line + "\n")
+        file.flush()
+    except OSError as error:
+        raise DriverError(f"cannot write the {what}: {error.strerror}") from error
 
 
 def rate_text(bytes_per_s: int) -> str:

@@ -103,12 +103,12 @@ def test_many_waits_for_one_deadline_leave_few_timers(loop):
     deadline = in_ms(60_000)
 
     def waiter():
-        for _ in range(1_000):
+        for _unused in range(1_000):
             event.clear()
             assert (yield (event, deadline))
 
     def setter():
-        for _ in range(5_000):
+        for _unused in range(5_000):
             loop.set(event)
             yield None
 

@@ -173,7 +173,7 @@ def test_a_server_that_listens_late_is_reached():
 
         def answer():
             late.listen()
-            connection, _ = late.accept()
+            connection, _unused = late.accept()
             with connection:
                 assert struct.unpack(">Q", connection.recv(8, socket.MSG_WAITALL)) == (0,)
                 connection.sendall(connection.recv(1))
@@ -192,7 +192,7 @@ def test_a_reset_in_the_middle_fails_the_client():
         listening.listen()
 
         def reset():
-            connection, _ = listening.accept()
+            connection, _unused = listening.accept()
             connection.recv(9, socket.MSG_WAITALL)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.close()
@@ -214,5 +214,5 @@ def test_addresses_that_are_none_are_refused(environ):
 
 
 def test_addresses_of_both_families():
-    families = [family for family, _ in server_addresses(2, {"SERVER_0": "127.0.0.1:1", "SERVER_1": "[::1]:2"})]
+    families = [family for family, _unused in server_addresses(2, {"SERVER_0": "127.0.0.1:1", "SERVER_1": "[::1]:2"})]
     assert families == [socket.AF_INET, socket.AF_INET6]

@@ -216,7 +216,7 @@ def test_hostile_text_is_refused_in_one_printable_line(text, message):
 
 def test_operations_nested_too_deeply_are_refused():
     deep = send(1)
-    for _ in range(40):
+    for _unused in range(40):
         deep = {"profile": {"trace_id": 0, "operations": [deep]}}
     told = refusal(minimal([deep], [receive(1)]))
     assert told.endswith("operations are nested deeper than 32 levels; flatten them")
