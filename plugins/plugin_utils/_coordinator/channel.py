@@ -68,7 +68,7 @@ class Channel(asyncio.SubprocessProtocol):
         """
         argv = endpoint.argv("attach")
         try:
-            _, channel = await asyncio.get_running_loop().subprocess_exec(
+            _unused, channel = await asyncio.get_running_loop().subprocess_exec(
                 lambda: cls(endpoint, on_report, on_lost), *argv, start_new_session=True, env=_environment()
             )
         except OSError as problem:
@@ -129,7 +129,8 @@ class Channel(asyncio.SubprocessProtocol):
     # Called by asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.SubprocessTransport)
+        if not isinstance(transport, asyncio.SubprocessTransport):
+            raise AssertionError
         self._transport = transport
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
@@ -176,7 +177,7 @@ class Channel(asyncio.SubprocessProtocol):
         if self._lost is not None:
             return
         self._lost = why + self._said()
-        for _, reply in self._waiting.values():
+        for _unused, reply in self._waiting.values():
             if not reply.done():
                 reply.set_exception(ChannelError(self.host, self._lost))
         self._on_lost(self.host, self._lost)
@@ -190,8 +191,10 @@ class Channel(asyncio.SubprocessProtocol):
     def _skip_preamble(self, data: bytes) -> bytes:
         """Whatever comes before the become plugin's mark of success is not ours."""
         become = self._endpoint.become
-        assert become is not None
-        assert self._preamble is not None
+        if become is None:
+            raise AssertionError
+        if self._preamble is None:
+            raise AssertionError
         self._preamble = (self._preamble + data)[-65536:]
         mark = become.success.encode() + b"\n"
         if mark not in self._preamble:

@@ -115,9 +115,7 @@ class Instant:
 def on_coordinator(worker_ns: int, before: Bound, after: Bound | None) -> Instant:
     """A worker's instant on the coordinator's clock."""
     offset = before
-    for _ in range(
-        3
-    ):  # the offset depends on when, which depends on the offset: each round gains 3 digits
+    for _unused in range(3):  # the offset depends on when, which depends on the offset: each round gains 3 digits
         offset = between(before, after, worker_ns - offset.middle_ns)
     return Instant(worker_ns - offset.high_ns, worker_ns - offset.low_ns)
 

@@ -110,7 +110,8 @@ def _extract(stream: IO[bytes], staging: Path) -> tuple[int, int]:
             target = staging.joinpath(*parts)
             target.parent.mkdir(exist_ok=True)
             source = archive.extractfile(member)
-            assert source is not None
+            if source is None:
+                raise AssertionError
             with open(target, "xb") as output:
                 shutil.copyfileobj(source, output, 1 << 20)
     return count, size

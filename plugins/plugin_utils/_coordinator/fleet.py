@@ -10,6 +10,7 @@ opened together, taken up again when lost, let go together. Private to this coll
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -58,7 +59,8 @@ class Fleet:
         self._channels: dict[str, Channel] = {}
         self._mending: dict[str, asyncio.Task[None]] = {}
         self._closing = False
-        self.silent_until = 0.0  # time.monotonic(): before that no lost channel is taken up again
+        self._silent_until: float | None = 0.0  # time.monotonic(); None: until the silence is broken
+        self._may_speak = asyncio.Event()
         self.greetings: dict[str, dict[str, Any]] = {}  # host -> the latest reply to hello
 
     # All together
@@ -126,6 +128,14 @@ class Fleet:
         recent = (self._channels[host].exchanges[-8:] for host in hosts)
         return max((min(e.rtt_ns for e in exchanges) for exchanges in recent if exchanges), default=0)
 
+    def keep_silence(self, until: float | None) -> None:
+        """No lost channel is taken up again before ``until`` (time.monotonic()), or before :meth:`break_silence`."""
+        self._silent_until = until
+        self._may_speak.clear()
+
+    def break_silence(self) -> None:
+        self._may_speak.set()
+
     async def whole(self) -> None:
         """Waits for channels that are being taken up again."""
         if self._mending:
@@ -179,8 +189,7 @@ class Fleet:
             task.add_done_callback(lambda _: self._mending.pop(host, None))
 
     async def _mend(self, host: str, why: str) -> None:
-        while (silent_s := self.silent_until - time.monotonic()) > 0:
-            await asyncio.sleep(silent_s)
+        await self._silence_over()
         until = time.monotonic() + ATTACH_AGAIN_S
         problem = why
         while True:
@@ -199,6 +208,11 @@ class Fleet:
                 )
                 return
             await asyncio.sleep(ATTACH_PAUSE_S)
+
+    async def _silence_over(self) -> None:
+        left_s = None if self._silent_until is None else max(0.0, self._silent_until - time.monotonic())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._may_speak.wait(), left_s)
 
     async def _attach_again(self, host: str) -> dict[str, Any]:
         old = self._channels.get(host)

@@ -69,8 +69,10 @@ class _Conversation:
 
     async def hold(self) -> bytes:
         stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin
-        assert stdout
+        if not stdin:
+            raise AssertionError
+        if not stdout:
+            raise AssertionError
         if self._endpoint.become:
             await self._gain_rights(stdout, self._endpoint.become.success.encode())
         sender = asyncio.create_task(self._give(stdin))
@@ -106,8 +108,10 @@ class _Conversation:
             pass  # the other side will say why by its exit status
 
     async def _listen(self) -> None:
-        assert self._process.stderr
-        assert self._process.stdin
+        if not self._process.stderr:
+            raise AssertionError
+        if not self._process.stdin:
+            raise AssertionError
         become = self._endpoint.become
         asked = False
         while data := await self._process.stderr.read(4096):

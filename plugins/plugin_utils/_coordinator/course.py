@@ -1,0 +1,39 @@
+# Copyright (c) The netbench.orchestrator authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From the plan to the course of a sample's walk. Pure, private to this collection."""
+
+from __future__ import annotations
+
+from .._planning.plan import RunPlan
+from .walk import Course, Step
+
+
+def course_of(plan: RunPlan, point: int) -> Course:
+    """The steps of this grid point with each state's entry and its longest deadline among the group's workers."""
+    states: dict[str, tuple[str, ...]] = {}
+    entries: dict[tuple[str, str], str] = {}
+    deadlines: dict[tuple[str, str], float] = {}
+    for worker in plan.workers.values():
+        document = worker.document["points"][point]
+        by_itself = document["stop"]["rule"] == "exit" or document["stop"].get("after_s") is not None
+        states[worker.group] = tuple(state["name"] for state in document["states"])
+        for state in document["states"]:
+            key = (worker.group, state["name"])
+            comes = state["name"] == "done" and by_itself
+            entries[key] = "by_itself" if comes else state.get("entry", "at_once")
+            deadlines[key] = max(deadlines.get(key, 0.0), state["deadline_s"])
+    steps = ((step.group, step.state) for step in plan.steps)
+    return Course(tuple(Step(*key, entries[key], deadlines[key]) for key in steps), plan.groups, states)
+
+
+def lease_s(course: Course, host: str, position: int, margin_s: float) -> float:
+    """How long a host may hear nothing from this step on: until the next one that is sent to its group, at worst."""
+    group = course.group_of(host)
+    total = 0.0
+    for distance, step in enumerate(course.steps[max(0, position) :]):
+        total += step.deadline_s + margin_s
+        if distance and step.group == group and step.entry != "by_itself":
+            break
+    return total

@@ -1,0 +1,235 @@
+# Copyright (c) The netbench.orchestrator authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One attempt at one sample: carries out what the pure walk decides, and gathers its events. Private to this
+collection.
+
+From T0 until the members finish nothing is sent to any host: the walk has nothing to send, the surveys are over, and
+lost channels stay down until the window is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .._planning.plan import RunPlan
+from . import walk as walking
+from .clock import Bound
+from .course import course_of, lease_s
+from .errors import CoordinatorError
+from .fleet import Fleet
+from .lines import headline, sample_line
+from .progress import Progress
+from .record import Record
+from .text import clean
+
+MARGIN_S = 3.0  # workers keep the deadlines; the coordinator only waits a little longer for them to say so
+LEAD_LIMIT_NS = 2_000_000_000
+
+
+class SampleWalk:
+    """``before`` holds each host's latest clock survey and is brought up to date; ``lead_factor`` lengthens the
+    lead to T0.
+    """
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        key: tuple[int, int],
+        *,
+        fleet: Fleet,
+        record: Record,
+        progress: Progress,
+        before: dict[str, Bound],
+        lead_factor: int,
+        lease_s: float,
+    ) -> None:
+        self._plan = plan
+        self._key = key
+        self._point = plan.samples[key[0]].point
+        self._course = course_of(plan, self._point)
+        self._fleet = fleet
+        self._record = record
+        self._progress = progress
+        self._before = before
+        self._lead_factor = lead_factor
+        self._lease_s = lease_s
+        self._state = walking.Walk()
+        self._events: asyncio.Queue[walking.Event] = asyncio.Queue()
+        self._facts: dict[str, dict[str, Any]] = {}
+        self._barriers: list[dict[str, Any]] = []
+        self._began_ns = time.monotonic_ns()
+        self._deadline = self._began_ns / 1e9
+        self._t0_ns: int | None = None
+        self._survey: asyncio.Task[None] | None = None
+
+    async def run(self, until: str | None) -> dict[str, Any] | None:
+        """Walks to the end and returns the record's line; or, once every step of the state ``until`` is
+        complete, None.
+        """
+        self._progress.begin(*self._key)
+        self._take_up()
+        self._record.write("begin", sample=self._key[0], attempt=self._key[1])
+        self._step(walking.Begin())
+        try:
+            while not self._state.finished:
+                if self._complete(until):
+                    await asyncio.sleep(max(0.0, ((self._t0_ns or 0) - time.monotonic_ns()) / 1e9))
+                    return None
+                self._step(await self._next_event())
+        finally:
+            self._fleet.break_silence()
+            if self._survey:
+                self._survey.cancel()
+        return await self._finish()
+
+    def heard(self, host: str, kind: str, message: Mapping[str, Any]) -> None:
+        """What the fleet has to say: a report of a worker, a host attached again, a host gone."""
+        if kind == "attached":
+            self._events.put_nowait(walking.Attached(host))
+        elif kind == "gone":
+            self._events.put_nowait(walking.Gone(host, clean(message["reason"])))
+        elif (message["sample"], message["attempt"]) == self._key:
+            self._reported(host, message)
+
+    def abort(self, why: str) -> None:
+        self._events.put_nowait(walking.Abort(why))
+
+    def _reported(self, host: str, message: Mapping[str, Any]) -> None:
+        if message["facts"]:
+            self._facts[host] = message["facts"]
+        if message["kind"] == "reached" and message["state"] == "done":
+            self._fleet.break_silence()  # the first stop closes the window
+        reason = clean(message["reason"], limit=1000) if message["reason"] else None
+        self._progress.host(self._course.group_of(host), host, clean(message["state"], limit=40))
+        self._events.put_nowait(walking.Reported(host, message["kind"], message["state"], reason))
+
+    # Events and actions
+
+    async def _next_event(self) -> walking.Event:
+        try:
+            return await asyncio.wait_for(self._events.get(), max(0.0, self._deadline - time.monotonic()))
+        except TimeoutError:
+            return walking.Late()
+
+    def _step(self, event: walking.Event) -> None:
+        self._state, actions = walking.step(self._state, event, self._course)
+        for action in actions:
+            self._act(action)
+
+    def _act(self, action: walking.Action) -> None:
+        if isinstance(action, walking.Send):
+            self._enter(action)
+        elif isinstance(action, walking.Survey):
+            self._survey = asyncio.create_task(self._choose_t0(action.hosts))
+            self._survey.add_done_callback(self._surveyed)
+        elif isinstance(action, walking.StopAll):
+            self._fleet.break_silence()
+            for host in action.hosts:
+                self._fleet.send(host, "stop", reason=action.reason[:1000])
+        elif isinstance(action, walking.Barrier):
+            self._barriers.append({"group": action.group, "state": action.state, "at_ns": time.monotonic_ns()})
+            self._progress.barrier(action.group, action.state)
+        elif isinstance(action, walking.Wait):
+            base = self._t0_ns / 1e9 if action.from_t0 and self._t0_ns else time.monotonic()
+            self._deadline = base + action.deadline_s + MARGIN_S
+
+    def _enter(self, action: walking.Send) -> None:
+        fields: dict[str, Any] = {}
+        if action.at_t0:
+            if self._t0_ns is None:
+                raise CoordinatorError("a release without T0: this is a defect of the coordinator")
+            fields["at_ns"] = self._t0_ns + self._before[action.host].middle_ns
+        self._fleet.send(
+            action.host,
+            "enter",
+            sample=self._key[0],
+            attempt=self._key[1],
+            state=action.state,
+            lease_s=self._lease_s + lease_s(self._course, action.host, self._state.position, MARGIN_S),
+            **fields,
+        )
+
+    # T0
+
+    async def _choose_t0(self, hosts: tuple[str, ...]) -> None:
+        """Surveys the clocks and sets T0 as near as all can keep it."""
+        self._before.update(await self._fleet.survey(hosts))
+        lead_ns = self._lead_factor * (10_000_000 + 4 * self._fleet.slowest_rtt_ns(hosts) + 500_000 * len(hosts))
+        self._set_t0(time.monotonic_ns() + min(lead_ns, LEAD_LIMIT_NS))
+        self._record.write(
+            "t0",
+            sample=self._key[0],
+            attempt=self._key[1],
+            t0_ns=self._t0_ns,
+            boot_id=boot_id(),
+            before={host: [bound.at_ns, bound.low_ns, bound.high_ns] for host, bound in self._before.items()},
+        )
+
+    def _surveyed(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        problem = task.exception()
+        failed = walking.Abort(f"T0 could not be chosen: {problem!r}")
+        self._events.put_nowait(failed if problem else walking.Surveyed())
+
+    def _set_t0(self, t0_ns: int) -> None:
+        self._t0_ns = t0_ns
+        expected_s = self._plan.points[self._point].expected_s
+        self._fleet.keep_silence(t0_ns / 1e9 + expected_s if expected_s else None)
+        self._progress.window((t0_ns - time.monotonic_ns()) / 1e9)
+
+    # Taking up what an earlier coordinator left
+
+    def _take_up(self) -> None:
+        """What the workers tell of this very attempt is so already, whoever brought it about."""
+        t0 = self._record.last("t0")
+        if t0 and (t0["sample"], t0["attempt"]) == self._key and t0["boot_id"] == boot_id():
+            self._before.update({host: Bound(*bound) for host, bound in t0["before"].items()})
+            self._set_t0(t0["t0_ns"])
+        for host, greeting in self._fleet.greetings.items():
+            status = greeting["status"] or {}
+            if (status.get("sample"), status.get("attempt")) != self._key:
+                continue
+            states = self._course.states[self._course.group_of(host)]
+            rank = states.index(status["state"]) - (status["phase"] == "entering") if status["state"] in states else -1
+            if rank >= 0:
+                self._state, _ = walking.step(self._state, walking.Adopted(host, states[rank]), self._course)
+            for report in greeting["reports"]:
+                self.heard(host, "report", report)
+
+    def _complete(self, until: str | None) -> bool:
+        if until in (None, "done") or self._state.verdict:
+            return False
+        last = max((i for i, each in enumerate(self._course.steps) if each.state == until), default=-1)
+        return self._state.position > last
+
+    async def _finish(self) -> dict[str, Any]:
+        after = await self._fleet.survey(self._course.hosts)
+        line = sample_line(
+            self._plan,
+            self._key,
+            state=self._state,
+            course=self._course,
+            facts=self._facts,
+            before=self._before,
+            after=after,
+            t0_ns=self._t0_ns,
+            began_ns=self._began_ns,
+            barriers=self._barriers,
+        )
+        self._record.write("sample", **line)
+        self._record.sync()
+        self._before.update(after)
+        self._progress.verdict(headline(line))
+        return line
+
+
+def boot_id() -> str:
+    """Monotonic instants are comparable as long as this stays the same."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
