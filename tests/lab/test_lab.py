@@ -82,7 +82,7 @@ def test_packets_are_counted_to_the_packet(lab: Lab, host: Host) -> None:
     host.count_packets()
     assert host.packets().total == 0
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender, lab.recorded_packets() as recorded:
-        for _ in range(7):
+        for _unused in range(7):
             sender.sendto(
                 b"x" * 72, (host.address, 22)
             )  # nobody waits there: seven ICMP answers, or fewer by rate limit

@@ -73,7 +73,7 @@ def host() -> dict[str, Any]:
 @lru_cache(maxsize=1)
 def _os_name() -> str:
     for line in linux.read_text("/etc/os-release").splitlines():
-        name, _, value = line.partition("=")
+        name, _unused, value = line.partition("=")
         if name == "PRETTY_NAME":
             return value.strip("\"'")
     return platform.system()

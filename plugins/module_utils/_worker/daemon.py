@@ -79,7 +79,7 @@ class Daemon:
 
     def _accept(self, listener: socket.socket) -> None:
         try:
-            sock, _ = listener.accept()
+            sock, _unused = listener.accept()
         except OSError:
             return
         if peer_uid(sock) != os.getuid() or len(self._peers) >= _PEERS_LIMIT:

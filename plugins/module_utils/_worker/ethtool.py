@@ -65,6 +65,6 @@ class Allowances:
         ]
 
     def _ask(self, buffer: array.array[int]) -> None:
-        address, _ = buffer.buffer_info()
+        address, _unused = buffer.buffer_info()
         request = struct.pack("16sP", self._interface.encode("ascii")[:15], address).ljust(40, b"\0")
         fcntl.ioctl(self._socket, _SIOCETHTOOL, request)

@@ -63,7 +63,8 @@ class Member:
         return None if self.exit.status in self.process.success else f"{self.name} {self.exit}"
 
     def _ended_by(self, name: str) -> bool:
-        assert self.exit is not None
+        if self.exit is None:
+            raise AssertionError
         as_shells_say = 128 + signal.Signals["SIG" + name]
         return self.exit.signal in (name, "KILL") or self.exit.status == as_shells_say
 

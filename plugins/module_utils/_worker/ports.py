@@ -39,7 +39,7 @@ def listeners(protocol: str) -> list[Listener]:
         for line in linux.read_text("/proc/net/" + table).splitlines()[1:]:
             fields = line.split()
             if len(fields) > 9 and fields[3] == wanted:
-                address, _, port = fields[1].partition(":")
+                address, _unused, port = fields[1].partition(":")
                 found.append(Listener(protocol, _address(address), int(port, 16), fields[9]))
     return found
 

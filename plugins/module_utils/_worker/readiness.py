@@ -38,7 +38,7 @@ async def _looks() -> AsyncIterator[None]:
 
 async def listening(planned: list[Mapping[str, Any]]) -> None:
     """Return when every planned port is served by a process of the sample."""
-    async for _ in _looks():
+    async for _unused in _looks():
         if not missing_ports(planned):
             return
 
@@ -68,7 +68,7 @@ async def line(path: Path, pattern: str) -> None:
     """Return when a line of the file matches; the file may come later, and grow."""
     expression = re.compile(pattern.encode("utf-8"))
     rest, position = b"", 0
-    async for _ in _looks():
+    async for _unused in _looks():
         data = _read(path, position)
         position += len(data)
         *lines, rest = (rest + data).split(b"\n")

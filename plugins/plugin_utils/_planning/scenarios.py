@@ -124,11 +124,11 @@ def _stable_id(scenario: model.Scenario) -> str:
 
 def _one_by_one(chosen: RequestResponse, traces: _Traces) -> list[Group]:
     """Each server's connections after each other, as the original does."""
-    return [[[_requests(chosen, traces) for _ in range(chosen.connections)]]]
+    return [[[_requests(chosen, traces) for _unused in range(chosen.connections)]]]
 
 
 def _all_at_once(chosen: RequestResponse, traces: _Traces) -> list[Group]:
-    return [[[_requests(chosen, traces)] for _ in range(chosen.connections)]]
+    return [[[_requests(chosen, traces)] for _unused in range(chosen.connections)]]
 
 
 def _requests(chosen: RequestResponse, traces: _Traces) -> Exchange:
@@ -201,7 +201,7 @@ def _rates(chosen: RequestResponse, stream_id: int) -> tuple[Operations, Operati
 
 
 def _pings(chosen: Ping, traces: _Traces) -> list[Group]:
-    return [[[_ping(chosen, size, traces)] for _ in range(chosen.connections)] for size in chosen.size]
+    return [[[_ping(chosen, size, traces)] for _unused in range(chosen.connections)] for size in chosen.size]
 
 
 def _ping(chosen: Ping, size: int, traces: _Traces) -> Exchange:

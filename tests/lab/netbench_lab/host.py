@@ -130,7 +130,7 @@ class Host:
         found = []
         for line in self.run("ss", "-Hltunp").stdout.splitlines():
             protocol, _state, _receive, _send, local, _peer, *owner = line.split(None, 6)
-            ip, _, port = local.rpartition(":")
+            ip, _unused, port = local.rpartition(":")
             who = re.search(r'\("([^"]*)",pid=(\d+)', owner[0]) if owner else None
             found.append(
                 Listener(protocol, ip.strip("[]"), int(port), who[1] if who else "", int(who[2]) if who else 0)
@@ -141,7 +141,7 @@ class Host:
         """Pid in the host → command line, of the processes whose command line matches the regular expression."""
         found = {}
         for line in self.run("ps", "-eo", "pid=,args=").stdout.splitlines():
-            pid, _, args = line.strip().partition(" ")
+            pid, _unused, args = line.strip().partition(" ")
             if re.search(pattern, args) and not args.startswith("ps -eo"):
                 found[int(pid)] = args.strip()
         return found

@@ -130,7 +130,7 @@ def _debootstrap(settings: Settings, wanted: str, scratch: Path) -> None:
     root = scratch / "root"
     added = files(settings)
     sources = (line.split() for line in added["etc/apt/sources.list"].splitlines())
-    mirror = next((uri for _deb, uri, release, *_ in sources if release == CODENAME), DEFAULT_MIRROR)
+    mirror = next((uri for _deb, uri, release, *_unused in sources if release == CODENAME), DEFAULT_MIRROR)
     run(
         ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", CODENAME, str(root), mirror],
         timeout_s=900,

@@ -161,7 +161,7 @@ class Lab:
         noted = self.state / "known_hosts"
         lines = (line.partition(" ") for line in (noted.read_text() if noted.exists() else "").splitlines())
         here = {host.address for host in self.hosts.values()}
-        keys = {ip: key for ip, _, key in lines if ip in here}
+        keys = {ip: key for ip, _unused, key in lines if ip in here}
         for name, pid in pids.items():
             keys[self.hosts[name].address] = Path(f"/proc/{pid}/root/etc/ssh/ssh_host_ed25519_key.pub").read_text()
         _replace(noted, inventory.known_hosts(keys))

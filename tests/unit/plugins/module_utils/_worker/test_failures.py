@@ -56,7 +56,7 @@ def test_a_killed_process_is_a_failure_and_ends_the_others(worker):
 
 def test_a_server_that_ends_before_it_is_asked_is_a_failure_at_once(worker):
     peer = worker.load(point(process("server", "pass"), stop=SIGNAL))
-    reason, _ = fails(peer, "ready", "running")
+    reason, _unused = fails(peer, "ready", "running")
     assert reason == "server exited with status 0 before it was asked to end"
 
 
@@ -117,12 +117,12 @@ def test_a_held_process_that_dies_is_noticed(worker):
 
 
 def test_a_missing_program_is_found_in_ready(worker):
-    reason, _ = fails(worker.load(point({**process(), "command": ["no-such-driver", "x"]})), "ready")
+    reason, _unused = fails(worker.load(point({**process(), "command": ["no-such-driver", "x"]})), "ready")
     assert reason == "the program 'no-such-driver' was not found in /usr/bin:/bin"
 
 
 def test_another_program_than_the_planned_one_is_found_in_ready(worker):
-    reason, _ = fails(worker.load(point(process(sha256="0" * 64))), "ready")
+    reason, _unused = fails(worker.load(point(process(sha256="0" * 64))), "ready")
     assert "is not the planned program" in reason
 
 
@@ -130,7 +130,7 @@ def test_a_program_that_cannot_be_executed_is_a_failure(worker, short_path):
     program = short_path / "driver"
     program.write_text("#!/no/such/interpreter\n")
     program.chmod(0o755)
-    reason, _ = fails(worker.load(point({**process(), "command": [str(program)]})), "ready", "running")
+    reason, _unused = fails(worker.load(point({**process(), "command": [str(program)]})), "ready", "running")
     assert reason == "client could not be executed: No such file or directory"
 
 
@@ -139,7 +139,7 @@ def test_a_taken_port_is_found_in_ready_and_its_owner_named(worker):
         port = taken.getsockname()[1]
         rule = {"rule": "listening", "ports": [{"port": port, "address": "127.0.0.1"}]}
         launch = {"name": "running", "reached": rule, "deadline_s": 5}
-        reason, _ = fails(worker.load(point(process(), launch=launch, stop=SIGNAL)), "ready")
+        reason, _unused = fails(worker.load(point(process(), launch=launch, stop=SIGNAL)), "ready")
     assert reason.startswith(f"127.0.0.1:{port}/tcp is taken by ")
     assert f"(pid {os.getpid()})" in reason
 
@@ -158,7 +158,7 @@ def test_a_taken_port_is_found_in_ready_and_its_owner_named(worker):
 )
 def test_every_rule_has_a_deadline_and_says_what_is_missing(worker, rule, missing):
     launch = {"name": "running", "reached": rule, "deadline_s": 0.3}
-    reason, _ = fails(worker.load(point(process(script=SLEEP), launch=launch, stop=SIGNAL)), "ready", "running")
+    reason, _unused = fails(worker.load(point(process(script=SLEEP), launch=launch, stop=SIGNAL)), "ready", "running")
     assert reason == f"state 'running' was not reached within 0.3 s: {missing}"
 
 
@@ -186,7 +186,7 @@ def test_a_prepare_command_that_fails_is_undone_and_names_itself(worker):
             "undo": ["/bin/sh", "-c", "echo undone >> notes"],
         }
     ]
-    reason, _ = fails(worker.load(point(process(), prepare=steps)), "ready")
+    reason, _unused = fails(worker.load(point(process(), prepare=steps)), "ready")
     assert reason == "the command /bin/sh -c 'echo no such setting >&2; exit 4' exited with status 4: no such setting"
     assert (worker.folder() / "notes").read_text() == "undone\n"
 

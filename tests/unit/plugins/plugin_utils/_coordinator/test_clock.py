@@ -64,7 +64,7 @@ def test_two_surveys_bound_a_drifting_clock_in_between(rate, offset, path_before
 @given(st.lists(st.tuples(st.integers(0, 10 * MS), st.integers(0, MS), st.integers(0, MS)), min_size=1, max_size=20))
 def test_the_true_skew_lies_within_the_error(events):
     instants = [Instant(truth - low, truth + high) for truth, low, high in events]
-    truth = max(t for t, _, _ in events) - min(t for t, _, _ in events)
+    truth = max(t for t, _unused, _unused in events) - min(t for t, _unused, _unused in events)
     result = skew(instants)
     assert result is not None
     assert abs(result.skew_ns - truth) <= result.error_ns + 1

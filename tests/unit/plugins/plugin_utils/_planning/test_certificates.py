@@ -44,8 +44,8 @@ def test_a_client_that_knows_the_authority_accepts_the_server(tmp_path):
 def test_the_container_holds_the_same_key_without_a_password():
     from cryptography.hazmat.primitives.serialization import load_pem_private_key, pkcs12
 
-    _, key, _ = certificates.issue(ID)
-    held, certificate, _ = pkcs12.load_key_and_certificates(base64.b64decode(key["pkcs12"]), None)
+    _unused, key, _unused = certificates.issue(ID)
+    held, certificate, _unused = pkcs12.load_key_and_certificates(base64.b64decode(key["pkcs12"]), None)
     assert held.private_numbers() == load_pem_private_key(key["pem"].encode(), None).private_numbers()
     assert certificate.public_key() == held.public_key()
 
