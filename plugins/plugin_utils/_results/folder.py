@@ -125,9 +125,11 @@ def runs(results: Path) -> list[str]:
     return [each.name for each in results.iterdir() if not each.is_symlink() and (each / "coordinator.jsonl").is_file()]
 
 
-def write(path: Path, content: str | bytes, *, mode: int = 0o644) -> None:
-    """``content`` to ``path``, whole or not at all. Raises FolderError."""
-    encoded = content.encode("utf-8") if isinstance(content, str) else content
+def write(path: Path, content: str, *, mode: int = 0o644) -> bool:
+    """``content`` to ``path``, whole or not at all; False when it was there already. Raises FolderError."""
+    encoded = content.encode("utf-8", "backslashreplace")
+    if read(path, limit=len(encoded) + 1) == encoded:
+        return False
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
@@ -144,6 +146,7 @@ def write(path: Path, content: str | bytes, *, mode: int = 0o644) -> None:
         raise FolderError(
             f"{path} cannot be written: {error.strerror}. Is the results folder writable, is there space?"
         ) from error
+    return True
 
 
 def read(path: Path, *, limit: int = FILE_LIMIT_BYTES) -> bytes | None:

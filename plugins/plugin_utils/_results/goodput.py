@@ -37,6 +37,10 @@ class Received:
     series: Series
     source: str
 
+    @property
+    def sent_known(self) -> bool:
+        return self.source in ("driver", "interface")
+
 
 def received(
     host: HostSample, *, parsed: Parsed, interface: Series | None, expected_rx_bytes: int | None, shared_interface: bool
@@ -44,10 +48,9 @@ def received(
     """The best series there is for one receiver; None when nothing is known. Input series are on the worker's clock."""
     if host.offset_ns is None:
         return None
-    lives = [(process.start_ns, process.stop_ns) for process in host.processes]
-    starts = [start for start, _stop in lives if start is not None]
-    stops = [stop for _start, stop in lives if stop is not None]
-    life = (min(starts), max(stops)) if starts and len(stops) == len(lives) and max(stops) > min(starts) else None
+    life = host.life
+    if life and interface:
+        interface = interface.confined(*life)
     whole_delivery = expected_rx_bytes if host.verdict == "done" else None
     found = _best(parsed, interface, life, whole_delivery, shared_interface)
     return Received(found[0].shifted(-host.offset_ns), found[1]) if found else None

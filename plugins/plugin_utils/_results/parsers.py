@@ -135,7 +135,7 @@ def netbench(outputs: Outputs) -> Parsed:
 
 
 def statistics_file(content: bytes) -> Parsed:
-    """JSON lines ``start``, ``interval``…, ``latency``…, ``end``; payload bytes, cumulative; the worker's monotonic clock."""
+    """JSON lines ``start``, ``interval``…, ``latency``…, ``end``; payload, cumulative, on the worker's clock."""
     rows: list[tuple[int, float, float]] = []
     latencies: dict[str, Histogram] = {}
     first_byte_ns = start_ns = None

@@ -55,6 +55,15 @@ class HostSample:
     rx_bytes: int | None = None
     tx_bytes: int | None = None
 
+    @property
+    def life(self) -> tuple[int, int] | None:
+        """From the first start to the last stop of its processes, on the worker's clock; None unless all ended."""
+        starts = [process.start_ns for process in self.processes if process.start_ns is not None]
+        stops = [process.stop_ns for process in self.processes if process.stop_ns is not None]
+        if not starts or len(stops) < len(self.processes) or max(stops) <= min(starts):
+            return None
+        return min(starts), max(stops)
+
 
 @dataclass(frozen=True)
 class Window:
@@ -110,6 +119,7 @@ class Point:
     parameters: Mapping[str, Any]
     wanted: int
     receivers: tuple[str, ...] = ()
+    t0_groups: tuple[str, ...] = ()
     parsers: Mapping[str, str] = field(default_factory=dict)
     expected_rx_bytes: Mapping[str, int] = field(default_factory=dict)
 
@@ -128,12 +138,13 @@ class Run:
     reason: str
     wall_minus_mono_ns: int | None
     versions: Mapping[str, Any]
+    tools: Mapping[str, tuple[str, ...]]
     hosts: Mapping[str, Mapping[str, Any]]
     groups: Mapping[str, tuple[str, ...]]
     workload: str
     points: tuple[Point, ...]
     samples: tuple[Sample, ...]
-    resumed: int
+    resumed: bool
     partial: tuple[str, ...]
 
 
@@ -165,6 +176,7 @@ def read_run(folder: ResultFolder) -> Run:
         reason=_text(end or {}, "reason"),
         wall_minus_mono_ns=_integer(head, "wall_minus_mono_ns"),
         versions=_mapping(head, "versions"),
+        tools=_tools(plan),
         hosts={name: _mapping(_mapping(head, "hosts"), name) for name in _mapping(head, "hosts")},
         groups={
             name: tuple(map(str, hosts)) for name, hosts in _mapping(head, "groups").items() if isinstance(hosts, list)
@@ -172,22 +184,52 @@ def read_run(folder: ResultFolder) -> Run:
         workload=str(workload.get("name", "") if isinstance(workload, dict) else workload or ""),
         points=points,
         samples=samples,
-        resumed=max(len(heads) - 1, sum(event.get("event") == "resumed" for event in events)),
-        partial=tuple(_missing(folder, ended=end is not None, samples=samples)),
+        resumed=_resumed(events),
+        partial=tuple(_missing(folder, events, samples)),
     )
 
 
-def _missing(folder: ResultFolder, *, ended: bool, samples: tuple[Sample, ...]) -> list[str]:
+def _resumed(events: list[dict[str, Any]]) -> bool:
+    """A second coordinator took the run up: it says so, or begins an attempt that had begun before."""
+    begun = [(event.get("sample"), event.get("attempt")) for event in events if event.get("event") == "begin"]
+    ends = sum(event.get("event") == "end" for event in events)
+    return ends > 1 or len(begun) > len(set(begun)) or any(event.get("event") == "resumed" for event in events)
+
+
+def _missing(folder: ResultFolder, events: list[dict[str, Any]], samples: tuple[Sample, ...]) -> list[str]:
     """In words, what a whole run would have and this one has not."""
-    notes = [] if ended else ["the coordinator did not reach its end: it was killed, or the run is still on"]
+    notes = []
+    if not events or events[-1].get("event") != "end":
+        notes.append("the coordinator did not reach its end: it was killed, or the run is still on")
+    told = {(sample.sample, sample.attempt) for sample in samples}
+    begun = {
+        (_integer(event, "sample"), _integer(event, "attempt")) for event in events if event.get("event") == "begin"
+    }
+    if cut := sorted(str(number) for number, attempt in begun - told if number is not None):
+        notes.append(f"begun, but without a verdict: sample {', '.join(cut)}")
     lost = {
         host.host
         for sample in samples
         if sample.verdict == "ok"
         for host in sample.hosts.values()
-        if host.folder and not folder.outputs(host.host, host.folder).is_dir()
+        if not host.folder or not folder.outputs(host.host, host.folder).is_dir()
     }
-    return [*notes, f"no outputs were fetched from {', '.join(sorted(lost))}"] if lost else notes
+    if lost:
+        notes.append(f"no outputs of some ok samples are here from {', '.join(sorted(lost))}")
+    return notes
+
+
+def _tools(plan: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The programs that ran, with the sha256 that the workers were to check: one unless hosts differ."""
+    found: dict[str, set[str]] = {}
+    for worker in _mapping(plan, "workers").values():
+        points = _list(_mapping(worker, "document"), "points") if isinstance(worker, dict) else []
+        for point in (each for each in points if isinstance(each, dict)):
+            for process in (each for each in _list(point, "processes") if isinstance(each, dict)):
+                command = _list(process, "command")
+                name = str(command[0]).rsplit("/", 1)[-1] if command else "?"
+                found.setdefault(name, set()).update([_text(process, "sha256")] if _text(process, "sha256") else [])
+    return {name: tuple(sorted(hashes)) for name, hashes in sorted(found.items())}
 
 
 def _points(head: Mapping[str, Any], samples: tuple[Sample, ...]) -> tuple[Point, ...]:
@@ -205,6 +247,7 @@ def _points(head: Mapping[str, Any], samples: tuple[Sample, ...]) -> tuple[Point
                 parameters=_mapping(entry, "parameters") or (seen[index].parameters if index in seen else {}),
                 wanted=order.count(index) or repeats or len(done),
                 receivers=tuple(map(str, _list(entry, "receivers"))),
+                t0_groups=tuple(map(str, _list(entry, "t0_groups"))),
                 parsers={group: name for group, name in _mapping(entry, "parsers").items() if isinstance(name, str)},
                 expected_rx_bytes={
                     host: figures["rx_bytes"]

@@ -10,7 +10,7 @@ import csv
 import io
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import folder as folders
@@ -20,7 +20,7 @@ from .histogram import merged
 from .metrics import Metric
 from .parsers import PARSERS, SAMPLER, Outputs, Parsed, Sampled, nothing, sampler
 from .records import HostSample, Run, Sample
-from .series import Series, reading
+from .series import Series, confined, reading
 
 COLUMNS = (  # the contract with users' scripts: add behind, never reorder
     "sample", "attempt", "started_utc", "verdict", "reason", "hosts",
@@ -33,7 +33,7 @@ Cell = str | int | float | None
 
 @dataclass(frozen=True)
 class HostData:
-    """What one host left of one sample, parsed; ``received`` is on the coordinator's clock, all else on the worker's."""
+    """What one host left of one sample, parsed; ``received`` on the coordinator's clock, the rest on the worker's."""
 
     host: HostSample
     parsed: Parsed
@@ -52,21 +52,12 @@ class Measured:
     tx_bytes: float | None
     goodput_bps: float | None
     goodput_source: str
+    shares_bps: Mapping[str, float]  # goodput of each receiver inside the window
     metrics: tuple[Metric, ...]
 
-    @property
-    def shares_bps(self) -> dict[str, float]:
-        """Goodput of each receiver inside the window."""
-        window = self.sample.window
-        if window is None:
-            return {}
-        seconds = (window.stop_ns - window.start_ns) / 1e9
-        found = {host: data.received for host, data in self.hosts.items() if host in self.receivers}
-        return {
-            host: each.series.rx_between(window.start_ns, window.stop_ns) * 8 / seconds
-            for host, each in found.items()
-            if each
-        }
+    def light(self) -> Measured:
+        """The same without the raw series, for keeping many."""
+        return replace(self, hosts={})
 
     def figures(self) -> dict[str, float]:
         """Every number that is worth a statistic, by its name in samples.csv."""
@@ -141,26 +132,34 @@ def _parser(named: str | None, outputs: Outputs) -> str:
 
 
 def _measured(sample: Sample, receivers: tuple[str, ...], hosts: Mapping[str, HostData]) -> Measured:
-    window = sample.window
     rx_bytes = tx_bytes = goodput_bps = None
-    source = ""
-    found = [hosts[name].received for name in receivers]
-    complete = [each for each in found if each]
-    if window and complete and len(complete) == len(found):  # a sum without one receiver would be a wrong one
-        stretch = (window.start_ns, window.stop_ns)
-        rx_bytes = sum(each.series.rx_between(*stretch) for each in complete)
-        if all(each.source.startswith("driver") or each.source == "interface" for each in complete):
-            tx_bytes = sum(each.series.tx_between(*stretch) for each in complete)
-        goodput_bps = rx_bytes * 8e9 / (window.stop_ns - window.start_ns)
-        source = " ".join(sorted({each.source for each in complete}))
-    measured = Measured(sample, receivers, hosts, rx_bytes, tx_bytes, goodput_bps, source, ())
-    metrics = (
-        *_latencies(hosts.values()),
-        *_driver_metrics(hosts.values()),
-        *_resources(sample, hosts),
-        *_shares(measured),
+    shares_bps: dict[str, float] = {}
+    found = {name: each for name in receivers if (each := hosts[name].received)}
+    if sample.window:
+        start_ns, stop_ns = sample.window.start_ns, sample.window.stop_ns
+        inside = {name: each.series.rx_between(start_ns, stop_ns) for name, each in found.items()}
+        shares_bps = {name: count * 8e9 / (stop_ns - start_ns) for name, count in inside.items()}
+        if found and len(found) == len(receivers):  # a sum without one receiver would be a wrong one
+            rx_bytes = sum(inside.values())
+            goodput_bps = sum(shares_bps.values())
+            if all(each.sent_known for each in found.values()):
+                tx_bytes = sum(each.series.tx_between(start_ns, stop_ns) for each in found.values())
+    return Measured(
+        sample=sample,
+        receivers=receivers,
+        hosts=hosts,
+        rx_bytes=rx_bytes,
+        tx_bytes=tx_bytes,
+        goodput_bps=goodput_bps,
+        goodput_source=" ".join(sorted({each.source for each in found.values()})) if goodput_bps is not None else "",
+        shares_bps=shares_bps,
+        metrics=(
+            *_latencies(hosts.values()),
+            *_driver_metrics(hosts.values()),
+            *_resources(sample, hosts),
+            *(Metric(f"host.{host}.goodput_bps", value) for host, value in shares_bps.items()),
+        ),
     )
-    return Measured(sample, receivers, hosts, rx_bytes, tx_bytes, goodput_bps, source, metrics)
 
 
 def _latencies(hosts: Iterable[HostData]) -> list[Metric]:
@@ -190,35 +189,35 @@ def _driver_metrics(hosts: Iterable[HostData]) -> list[Metric]:
     return [Metric(name, value) for name, value in sorted(worst.items())]
 
 
-_SUMS = ("tcp_retransmits", "rx_dropped", "tx_dropped", "softirq_s", "steal_s")
+_SUMS = {name: name for name in ("tcp_retransmits", "rx_dropped", "tx_dropped", "softirq_s", "steal_s")} | {
+    "cpu_s": "cpu_cores",
+    "rx_bytes": "interface_rx_bytes",
+    "tx_bytes": "interface_tx_bytes",
+}
 
 
 def _resources(sample: Sample, hosts: Mapping[str, HostData]) -> list[Metric]:
-    """The sampler's counters inside the window, summed over each group."""
+    """The sampler's counters inside the window, summed over each group: ``clients.tcp_retransmits``."""
     window = sample.window
     if window is None:
         return []
     seconds = (window.stop_ns - window.start_ns) / 1e9
     sums: dict[str, float] = {}
     for data in hosts.values():
-        offset_ns = data.host.offset_ns
+        offset_ns, life = data.host.offset_ns, data.host.life
         if offset_ns is None:
             continue
         for counter, (instants, values) in data.sampled.counters.items():
-            moved = reading(instants, values, window.stop_ns + offset_ns) - reading(
-                instants, values, window.start_ns + offset_ns
-            )
-            name = {"cpu_s": "cpu_cores", "rx_bytes": "interface_rx_bytes", "tx_bytes": "interface_tx_bytes"}.get(
-                counter, counter
-            )
-            if name in (*_SUMS, "cpu_cores", "interface_rx_bytes", "interface_tx_bytes") or name.startswith("ena."):
-                key = f"{data.host.group}.{name}"
-                sums[key] = sums.get(key, 0.0) + (moved / seconds if name == "cpu_cores" else moved)
+            name = _SUMS.get(counter, counter if counter.startswith("ena.") else None)
+            if name is None:
+                continue
+            if life:
+                instants, values = confined(instants, values, *life)
+            moved = reading(instants, values, window.stop_ns + offset_ns)
+            moved -= reading(instants, values, window.start_ns + offset_ns)
+            key = f"{data.host.group}.{name}"
+            sums[key] = sums.get(key, 0.0) + (moved / seconds if counter == "cpu_s" else moved)
     return [Metric(name, value) for name, value in sorted(sums.items())]
-
-
-def _shares(measured: Measured) -> list[Metric]:
-    return [Metric(f"host.{host}.goodput_bps", value) for host, value in measured.shares_bps.items()]
 
 
 def row(measured: Measured) -> dict[str, Cell]:

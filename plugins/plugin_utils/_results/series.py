@@ -27,6 +27,20 @@ def reading(at_ns: Sequence[int], values: Sequence[float], instant_ns: int) -> f
     return values[left] + (values[right] - values[left]) * share
 
 
+def confined(
+    at_ns: Sequence[int], values: Sequence[float], start_ns: int, stop_ns: int
+) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """A counter of which it is known that it moved between two instants only.
+
+    Readings come once per tick; without this, the first and the last tick would smear the edges of the traffic.
+    """
+    first, last = bisect_right(at_ns, start_ns), bisect_left(at_ns, stop_ns)
+    if stop_ns <= start_ns:
+        return tuple(at_ns), tuple(values)
+    instants = (start_ns, *at_ns[first:last], stop_ns)
+    return instants, (values[max(first - 1, 0)], *values[first:last], values[min(last, len(values) - 1)])
+
+
 @dataclass(frozen=True)
 class Series:
     """Cumulative received and sent bytes at strictly increasing instants (ns on some monotonic clock)."""
@@ -75,6 +89,12 @@ class Series:
     def shifted(self, by_ns: int) -> Series:
         return Series(tuple(instant + by_ns for instant in self.at_ns), self.rx_bytes, self.tx_bytes)
 
+    def confined(self, start_ns: int, stop_ns: int) -> Series:
+        """The same counts, all of them between two instants: see :func:`confined`."""
+        at_ns, rx_bytes = confined(self.at_ns, self.rx_bytes, start_ns, stop_ns)
+        _, tx_bytes = confined(self.at_ns, self.tx_bytes, start_ns, stop_ns)
+        return Series(at_ns, rx_bytes, tx_bytes)
+
     def followed_by(self, rows: Iterable[tuple[int, float, float]]) -> Series:
         """The same with further cumulative rows behind its end."""
         longer = Series.of([*zip(self.at_ns, self.rx_bytes, self.tx_bytes, strict=True), *rows])
@@ -94,7 +114,7 @@ class Series:
 
 
 def total(series: Sequence[Series]) -> Series | None:
-    """The sum of several series at all their instants; one that has not begun counts 0, one that has ended its last value."""
+    """The sum of several series at all their instants; before its start each counts nothing."""
     if len(series) < 2:
         return series[0] if series else None
     instants = sorted({instant for each in series for instant in each.at_ns})

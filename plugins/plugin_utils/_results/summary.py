@@ -1,0 +1,158 @@
+# Copyright (c) The netbench.orchestrator authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From samples to summary.json: per grid point, what its ok samples say, and what was left out and why. Private to this
+collection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .metrics import better, unit
+from .records import Point, Run
+from .samples import Measured
+from .statistics import Description, describe
+
+SCHEMA = 1
+OK, INCOMPLETE = "ok", "incomplete"
+
+
+@dataclass(frozen=True)
+class PointSummary:
+    """One grid point: ``metrics`` of its ok samples, ``excluded`` the attempts that are in no figure."""
+
+    point: int
+    parameters: dict[str, Any]
+    wanted: int
+    used: tuple[Measured, ...]
+    excluded: tuple[Measured, ...]
+    metrics: dict[str, Description]
+
+    @property
+    def verdict(self) -> str:
+        return OK if len(self.used) >= self.wanted else INCOMPLETE
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run's results. ``verdict``: ok only if every grid point got its wished number of ok samples."""
+
+    run: Run
+    points: tuple[PointSummary, ...]
+
+    @property
+    def verdict(self) -> str:
+        if all(point.verdict == OK for point in self.points) and self.points:
+            return OK
+        return self.run.verdict if self.run.verdict in ("failed", "aborted") else "partial"
+
+
+def summarise(run: Run, measured: Sequence[Measured]) -> Summary:
+    points = []
+    for index, point in enumerate(run.points):
+        points.append(_point(index, point, [each for each in measured if each.sample.point == index]))
+    return Summary(run, tuple(points))
+
+
+def _point(index: int, point: Point, measured: Sequence[Measured]) -> PointSummary:
+    used = [each for each in measured if each.sample.verdict == "ok"]
+    values: dict[str, list[float]] = {}
+    for each in used:
+        for name, value in each.figures().items():
+            values.setdefault(name, []).append(value)
+    return PointSummary(
+        point=index,
+        parameters=dict(point.parameters),
+        wanted=point.wanted,
+        used=tuple(used),
+        excluded=tuple(each for each in measured if each.sample.verdict != "ok"),
+        metrics={name: describe(list_of) for name, list_of in values.items()},
+    )
+
+
+def document(summary: Summary) -> dict[str, Any]:
+    """summary.json as plain data."""
+    run = summary.run
+    return {
+        "schema": SCHEMA,
+        "run_id": run.run_id,
+        "suite": run.suite,
+        "verdict": summary.verdict,
+        "partial": list(run.partial),
+        "points": [_point_document(point) for point in summary.points],
+    }
+
+
+def _point_document(point: PointSummary) -> dict[str, Any]:
+    return {
+        "point": point.point,
+        "parameters": point.parameters,
+        "verdict": point.verdict,
+        "wanted": point.wanted,
+        "ok": len(point.used),
+        "samples": [each.sample.key for each in point.used],
+        "metrics": {name: _metric_document(name, each, point.used) for name, each in point.metrics.items()},
+        "excluded": [
+            {
+                "sample": each.sample.sample,
+                "attempt": each.sample.attempt,
+                "verdict": each.sample.verdict,
+                "reason": each.sample.reason or None,
+            }
+            for each in point.excluded
+        ],
+    }
+
+
+def _metric_document(name: str, described: Description, used: Sequence[Measured]) -> dict[str, Any]:
+    holders = [each.sample.key for each in used if name in each.figures()]
+    return {
+        "unit": unit(name),
+        "better": better(name),
+        "n": described.n,
+        "median": described.median,
+        "median_interval": asdict(described.median_interval) if described.median_interval else None,
+        "mean": described.mean,
+        "mean_interval": asdict(described.mean_interval) if described.mean_interval else None,
+        "min": described.minimum,
+        "max": described.maximum,
+        "standard_deviation": described.standard_deviation,
+        "variation": described.variation,
+        **{f"p{percent}": value for percent, value in described.percentiles.items()},
+        "outliers": [holders[position] for position in described.outliers],
+    }
+
+
+def headline(summary: Summary) -> dict[str, Any]:
+    """The few figures for ``ansible_stats``: per grid point the median goodput, and the worst start skew of all."""
+    skews = [each.sample.start_skew_us for point in summary.points for each in point.used]
+    known = [skew for skew in skews if skew is not None]
+    goodputs = {
+        label(summary, point): point.metrics["goodput_bps"].median
+        for point in summary.points
+        if "goodput_bps" in point.metrics
+    }
+    return {
+        "run_id": summary.run.run_id,
+        "verdict": summary.verdict,
+        "samples_ok": sum(len(point.used) for point in summary.points),
+        "samples_wanted": sum(point.wanted for point in summary.points),
+        "goodput_bps": next(iter(goodputs.values())) if len(goodputs) == 1 else goodputs,
+        "start_skew_max_us": max(known, default=None),
+    }
+
+
+def varying(summary: Summary) -> list[str]:
+    """The parameters that differ between grid points."""
+    names = dict.fromkeys(name for point in summary.points for name in point.parameters)
+    return [name for name in names if len({repr(point.parameters.get(name)) for point in summary.points}) > 1]
+
+
+def label(summary: Summary, point: PointSummary) -> str:
+    """A grid point in words: ``driver=tcp, response_size=1000``; the suite's name when there is only one."""
+    words = [f"{name}={point.parameters.get(name)}" for name in varying(summary)]
+    return ", ".join(words) or summary.run.suite or "all samples"

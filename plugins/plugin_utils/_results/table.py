@@ -1,0 +1,155 @@
+# Copyright (c) The netbench.orchestrator authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The table at the end of a run, for a terminal of 80 columns and more. Private to this collection."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+
+from .samples import Measured
+from .show import digits, like, micros, scaled
+from .summary import OK, PointSummary, Summary, label, varying
+from .text import plain
+
+_COLOURS = {
+    "ok": "32",
+    "failed": "31",
+    "aborted": "35",
+    "invalid": "33",
+    "partial": "33",
+    "incomplete": "33",
+    "dim": "2",
+    "bold": "1",
+}
+_HEAD = ("sample", "verdict", "start skew", "window", "goodput", "per host")
+_WIDTHS = (6, 7, 12, 7, 11, 14)
+ROWS_SHOWN = 60
+Paint = Callable[[str, str], str]  # (kind or verdict, text) -> text
+SHARES_SHOWN = 3
+
+
+def render(summary: Summary, measured: Sequence[Measured], *, width: int = 80, colour: bool = False) -> str:
+    """The whole table; every text in it is plain (see :mod:`.text`), colours only if asked for."""
+    paint = _painter(colour)
+    names = varying(summary)
+    lines = [paint("dim", _line([*_HEAD, ", ".join(names)], width))]
+    shown, hidden = _worth_showing(measured)
+    for each in shown:
+        lines += _sample(each, names, summary, width, paint)
+    if hidden:
+        lines.append(paint("dim", f"… and {hidden} more ok samples, in samples.csv"))
+    lines += ["", *(_point(summary, point, width, paint) for point in summary.points), ""]
+    lines += _said(summary, measured, width)
+    lines.append(f"{paint('bold', 'verdict')}  {paint(summary.verdict, summary.verdict)}{_why(summary)}")
+    return "\n".join(lines)
+
+
+def _painter(colour: bool) -> Paint:
+    def paint(kind: str, text: str) -> str:
+        return f"\x1b[{_COLOURS[kind]}m{text}\x1b[0m" if colour and kind in _COLOURS else text
+
+    return paint
+
+
+def _worth_showing(measured: Sequence[Measured]) -> tuple[list[Measured], int]:
+    """All samples of a short run; of a long one the first few, and every one that is not plainly ok."""
+    if len(measured) <= ROWS_SHOWN:
+        return list(measured), 0
+    shown = [each for i, each in enumerate(measured) if i < 5 or each.sample.verdict != "ok" or each.sample.attempt > 1]
+    return shown, len(measured) - len(shown)
+
+
+def _line(cells: Sequence[str], width: int) -> str:
+    padded = [cell.ljust(size) for cell, size in zip(cells, _WIDTHS, strict=False)]
+    return _cut(" ".join([*padded, *cells[len(_WIDTHS) :]]).rstrip(), width)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _sample(each: Measured, names: Sequence[str], summary: Summary, width: int, paint: Paint) -> list[str]:
+    sample = each.sample
+    window = f"{digits(sample.window_s)} s" if sample.window_s is not None else "–"
+    parameters = summary.points[sample.point].parameters
+    line = _line(
+        [
+            sample.key,
+            sample.verdict,
+            micros(sample.start_skew_us, sample.start_skew_error_us),
+            window,
+            scaled(each.goodput_bps, "bit/s"),
+            shares(each),
+            ", ".join(str(parameters.get(name, "")) for name in names),
+        ],
+        width,
+    )
+    verdict = sample.verdict.ljust(_WIDTHS[1])
+    head, tail = line[: _WIDTHS[0] + 1], line[_WIDTHS[0] + 1 + len(verdict) :]
+    painted = head + paint(sample.verdict, verdict) + tail
+    if sample.verdict == "ok" or not sample.reason:
+        return [painted]
+    why = textwrap.wrap(plain(sample.reason, limit=400), max(width - 7, 20), max_lines=3, placeholder=" …")
+    return [painted, *(f"       {part}" for part in why)]
+
+
+def shares(each: Measured) -> str:
+    """Each receiver's part of the sum: ``50 50 %`` for a few, ``4.9–5.1 % × 20`` for many."""
+    parts = list(each.shares_bps.values())
+    whole = sum(parts)
+    if len(parts) < 2 or whole <= 0:
+        return ""
+    percent = [100 * part / whole for part in parts]
+    if len(percent) <= SHARES_SHOWN:
+        return " ".join(digits(part, 2) for part in percent) + " %"
+    return f"{digits(min(percent), 2)}–{digits(max(percent), 2)} % × {len(percent)}"
+
+
+def _point(summary: Summary, point: PointSummary, width: int, paint: Paint) -> str:
+    """``response_size=1000: goodput 3.98 Gbit/s (3.90 … 4.01 at 97 %), 6 of 6 ok``."""
+    described = point.metrics.get("goodput_bps")
+    goodput = "goodput unknown"
+    if described:
+        interval = described.median_interval
+        goodput = f"goodput {scaled(described.median, 'bit/s')}"
+        if interval:
+            low, high = like(interval.low, described.median), like(interval.high, described.median)
+            goodput += f" ({low} … {high} at {interval.confidence:.0%})"
+    count = f", {len(point.used)} of {point.wanted} ok"
+    name = _cut(f"{label(summary, point)}", max(width - len(goodput) - len(count) - 2, 12))
+    return f"{name}: {goodput}" + (count if point.verdict == OK else paint(point.verdict, count))
+
+
+def _said(summary: Summary, measured: Sequence[Measured], width: int) -> list[str]:
+    """What happened on the way, one line each: control packets, retries, a resumed run, what is missing."""
+    packets = [each.sample.control_packets for each in measured if each.sample.control_packets is not None]
+    retried = [each.sample.key for each in measured if each.sample.attempt > 1]
+    notes = []
+    if packets:
+        notes.append(
+            f"control packets in the windows: {sum(packets)} (counted in {len(packets)} of {len(measured)} samples)"
+        )
+    else:
+        notes.append("control packets in the windows: not counted (no counter on these hosts)")
+    if retried:
+        notes.append(f"retried: {', '.join(retried)}")
+    if summary.run.resumed:
+        notes.append("the run was taken up again after its coordinator had ended; finished samples were kept")
+    notes += summary.run.partial
+    return [
+        line
+        for note in notes
+        for line in textwrap.wrap(plain(note), width, subsequent_indent="  ", max_lines=4, placeholder=" …")
+    ]
+
+
+def _why(summary: Summary) -> str:
+    short = [point for point in summary.points if point.verdict != OK]
+    if not short:
+        return ""
+    missing = sum(point.wanted - len(point.used) for point in short)
+    are = "sample is" if missing == 1 else "samples are"
+    return f": {missing} ok {are} missing, at {len(short)} of {len(summary.points)} grid points"
