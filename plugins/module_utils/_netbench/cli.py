@@ -209,11 +209,17 @@ def _trace_files(path: str | None) -> Iterator[tuple[TextIO, TextIO]]:
         yield file, file
 
 
-def _create(path: str) -> TextIO:
+@contextlib.contextmanager
+def _create(path: str) -> Iterator[TextIO]:
     try:
-        return open(path, "w", encoding="utf-8")
+        file = open(path, "w", encoding="utf-8")  # noqa: SIM115 - closed below
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
+    try:
+        yield file
+    finally:
+        with contextlib.suppress(OSError):  # each line was flushed, so a failure was told when it happened
+            file.close()
 
 
 def _allow_many_descriptors() -> None:

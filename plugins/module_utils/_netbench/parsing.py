@@ -10,7 +10,6 @@ The original drivers read past unknown keys and panic on a wrong index; here bot
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Any, Callable, TypeVar
 
 from . import model
@@ -177,17 +176,22 @@ def _named(value: Any, place: str, known: tuple[str, ...]) -> tuple[str, Any, st
     return name, arguments, f"{place}.{name}"
 
 
-@functools.cache
 def _fields(kind: type[Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The required and the optional keys of a plain operation."""
     names = [field.name for field in dataclasses.fields(kind)]
     required = tuple(name for name in names if name not in _OPTIONAL_FIELDS)
     return required, tuple(name for name in names if name in _OPTIONAL_FIELDS)
 
 
+_FIELDS: dict[type[Any], tuple[tuple[str, ...], tuple[str, ...]]] = {
+    kind: _fields(kind)
+    for kind in (*model.PLAIN_CLIENT_OPERATIONS.values(), *model.PLAIN_CONNECTION_OPERATIONS.values())
+}
+"""The required and the optional keys of each plain operation."""
+
+
 def _plain(name: str, arguments: Any, place: str, kind: type[Any]) -> Any:
     """A plain operation: its class's fields are its JSON keys, all unsigned."""
-    required, optional = _fields(kind)
+    required, optional = _FIELDS[kind]
     as_object(arguments, place, required=required, optional=optional)
     return kind(
         **{

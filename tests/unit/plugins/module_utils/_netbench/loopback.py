@@ -38,7 +38,10 @@ def play(document, *, kinds=(), deadline_s=20):
     tracer = Tracer(kinds, read.traces, False, out, out)
     with contextlib.ExitStack() as stack:
         loop = stack.enter_context(Loop())
-        counters = {"client": [Counters() for _unused in read.clients], "server": [Counters() for _unused in read.servers]}
+        counters = {
+            "client": [Counters() for _unused in read.clients],
+            "server": [Counters() for _unused in read.servers],
+        }
         environ, servers = {}, []
         for number, server in enumerate(read.servers):
             sock = stack.enter_context(listen("127.0.0.1", 0))
