@@ -47,9 +47,9 @@ def expand(
     chosen = _chosen_steps(steps, suite, workload)
     roles.check(workload, groups, hosts)
     _check_drop(suite, workload)
-    groups = {name: tuple(groups[name]) for name in workload["groups"]}
+    ordered = {name: tuple(groups[name]) for name in workload["groups"]}
 
-    bench = Bench(suite, workload, groups, hosts, read_file)
+    bench = Bench(suite, workload, ordered, hosts, read_file)
     points = [PlannedPoint(bench, given) for given in suites.points(suite)]
     _check_distinct([point.summary for point in points], suite)
     samples = suites.order(
@@ -59,7 +59,7 @@ def expand(
     order = [sample.point for sample in samples]
     encoder = _Encoder(bench.inputs)
     workers = {}
-    for group, members in groups.items():
+    for group, members in ordered.items():
         for index, name in enumerate(members):
             document = {
                 **common,
@@ -77,7 +77,7 @@ def expand(
         sha256="",
         created_utc=created_utc,
         workload=_recorded(workload),
-        groups=groups,
+        groups=ordered,
         steps=tuple(Step(**step) for step in chosen),
         points=tuple(point.summary for point in points),
         samples=samples,

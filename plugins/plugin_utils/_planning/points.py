@@ -58,7 +58,7 @@ class PlannedPoint:
             self._members = self._with_ports()
             roles.check_ports(self._members)
             self._scenario = self._its_scenario()
-            self._scenario_sha256 = self._scenario and bench.keep(self._scenario.text)
+            self._scenario_sha256 = bench.keep(self._scenario.text) if self._scenario else None
             self._expected_s = self._estimate_s()
             self.documents = {
                 member.host.name: self._document(name, member)

@@ -8,7 +8,7 @@ collection."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +96,7 @@ def _generated(section: Mapping[str, Any], servers: int, clients: int) -> dict[s
     return document
 
 
-def _expected_s(scenario: model.Scenario, evidence: Any, rate: Any) -> float | None:
+def _expected_s(scenario: model.Scenario, evidence: Iterable[scenarios.Thresholds], rate: Any) -> float | None:
     """An estimate for progress and deadlines: the times that the scenario names, and its bytes at the expected rate."""
     busiest_bytes = max(max(least.rx_bytes, least.tx_bytes) for least in evidence)
     timed_s = max(_client_ms(scenario, client.scenario, client) for client in scenario.clients) / 1000

@@ -221,7 +221,7 @@ def default_steps(groups: Mapping[str, Any]) -> list[dict[str, str]]:
     at_t0 = [name for name, group in groups.items() if starts_at_t0(group)]
     up = [name for name in groups if name not in at_t0] + at_t0
     ended = [name for name, group in groups.items() if not ends_by_itself(group)]
-    down = [name for name in reversed(groups) if name not in ended] + list(reversed(ended))  # type: ignore[call-overload]
+    down = [name for name in reversed(list(groups)) if name not in ended] + list(reversed(ended))
     return [
         *({"group": name, "state": "ready"} for name in groups),
         *({"group": name, "state": state} for name in up for state in list(groups[name]["states"])[1:-1]),
