@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Make, look at and remove the lab: `python3 tests/lab/lab.py up --hosts 8`. See docs/own-hosts.md."""
 

@@ -43,7 +43,11 @@ def test_a_survey_keeps_the_truth_and_is_no_wider_than_its_best_exchange(paths, 
 
 
 @given(
-    st.floats(-500e-6, 500e-6), offsets, st.tuples(delays, delays), st.tuples(delays, delays), st.integers(0, 10_000 * MS)
+    st.floats(-500e-6, 500e-6),
+    offsets,
+    st.tuples(delays, delays),
+    st.tuples(delays, delays),
+    st.integers(0, 10_000 * MS),
 )
 def test_two_surveys_bound_a_drifting_clock_in_between(rate, offset, path_before, path_after, at):
     """A worker whose clock runs up to 500 ppm fast or slow, at any instant of a 10 s sample."""
