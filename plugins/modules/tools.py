@@ -20,7 +20,6 @@ extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
   - ansible.builtin.action_common_attributes.conn
   - ansible.builtin.action_common_attributes.facts
-  - ansible.builtin.action_common_attributes.files
   - ansible.builtin.action_common_attributes.flow
   - netbench.orchestrator.tools
 attributes:
@@ -32,37 +31,21 @@ attributes:
     support: full
   bypass_host_loop:
     support: none
-  bypass_task_loop:
-    support: none
   check_mode:
     support: full
     details: In check mode nothing is built. Tools that are not in the cache count as a change.
   connection:
     support: full
-  core:
-    support: none
   delegation:
     support: full
   diff_mode:
     support: full
   facts:
     support: full
-  ignore_conditional:
-    support: none
-  interpreter:
-    support: full
   platform:
     platforms: posix
     support: full
     details: Linux only.
-  safe_file_operations:
-    support: none
-  tags:
-    support: full
-  until:
-    support: full
-  vault:
-    support: none
 options:
   name:
     description: What the tools are for. It names their folder and the fact, C(<name>_tools).

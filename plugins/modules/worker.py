@@ -21,7 +21,6 @@ extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
   - ansible.builtin.action_common_attributes.conn
   - ansible.builtin.action_common_attributes.facts
-  - ansible.builtin.action_common_attributes.files
   - ansible.builtin.action_common_attributes.flow
 attributes:
   action:
@@ -32,36 +31,20 @@ attributes:
     support: full
   bypass_host_loop:
     support: none
-  bypass_task_loop:
-    support: none
   check_mode:
     support: full
   connection:
     support: full
-  core:
-    support: none
   delegation:
     support: full
   diff_mode:
     support: full
   facts:
     support: full
-  ignore_conditional:
-    support: none
-  interpreter:
-    support: full
   platform:
     platforms: posix
     support: full
     details: Linux only.
-  safe_file_operations:
-    support: none
-  tags:
-    support: full
-  until:
-    support: full
-  vault:
-    support: none
 options:
   state:
     description:
