@@ -31,7 +31,7 @@ class ActionModule(ActionBase):
             with tempfile.TemporaryDirectory() as folder:
                 here = Path(folder) / "tools.tar.gz"
                 self._connection.fetch_file(pack, str(here))
-                self._remove_tmp_path(pack, force=True)
+                self._low_level_execute_command(self._connection._shell.remove(pack), sudoable=False)
                 try:
                     for key in result.pop("packed"):
                         store.unpack(key, here)
