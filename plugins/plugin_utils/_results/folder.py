@@ -155,8 +155,11 @@ def read(path: Path, *, limit: int = FILE_LIMIT_BYTES) -> bytes | None:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        return None
     with os.fdopen(handle, "rb") as file:
-        return file.read(limit) if stat.S_ISREG(os.fstat(handle).st_mode) else None
+        return file.read(limit)
 
 
 def json_lines(content: bytes) -> Iterator[dict[str, Any]]:

@@ -92,7 +92,7 @@ class Series:
     def confined(self, start_ns: int, stop_ns: int) -> Series:
         """The same counts, all of them between two instants: see :func:`confined`."""
         at_ns, rx_bytes = confined(self.at_ns, self.rx_bytes, start_ns, stop_ns)
-        _, tx_bytes = confined(self.at_ns, self.tx_bytes, start_ns, stop_ns)
+        tx_bytes = confined(self.at_ns, self.tx_bytes, start_ns, stop_ns)[1]
         return Series(at_ns, rx_bytes, tx_bytes)
 
     def followed_by(self, rows: Iterable[tuple[int, float, float]]) -> Series:
