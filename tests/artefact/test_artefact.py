@@ -116,10 +116,8 @@ def test_archive_holds_what_a_user_needs_and_nothing_else(artefact: Path) -> Non
 
 
 def test_main_job_runs_by_name_with_somebody_elses_inventory(user: User) -> None:
-    theirs = user.folder / "group_vars/site.yml"
-    names = "netbench_servers: storage\nnetbench_clients: compute\nrun_groups: {servers: storage, clients: compute}\n"
-    theirs.write_text(theirs.read_text() + names)
-    done = user.run("ansible-playbook", "netbench.orchestrator.incast", "-i", "hosts.ini")
+    theirs = json.dumps({"incast_hosts": "site", "run_groups": {"servers": "storage", "clients": "compute"}})
+    done = user.run("ansible-playbook", "netbench.orchestrator.incast", "-i", "hosts.ini", "-e", theirs)
     assert done.returncode == 0, done.stdout
     assert verdicts(user.folder / "results/latest") == ["ok"], done.stdout
     assert (user.folder / "results/latest/report.html").is_file()
