@@ -215,9 +215,15 @@ def _said(facts: Mapping[str, Any], name: str) -> str:
 
 
 def _clock(clock: Any) -> str:
+    """``synchronised to ± 812 µs, tsc``; what the host's own clock discipline claims."""
     if not isinstance(clock, dict):
         return "–" if clock is None else str(clock)
-    return ", ".join(f"{name} {value}" for name, value in clock.items() if value is not None)
+    known = {"synchronized", "max_error_us", "est_error_us", "freq_ppm", "status", "clocksource"}
+    bound = clock.get("max_error_us")
+    within = f" to ± {micros(bound)}" if isinstance(bound, (int, float)) and clock.get("synchronized") is True else ""
+    words = {"True": f"synchronised{within}", "False": "not synchronised"}.get(str(clock.get("synchronized")), "")
+    rest = [f"{name} {value}" for name, value in clock.items() if name not in known and value is not None]
+    return ", ".join(filter(None, [words, str(clock.get("clocksource") or ""), *rest])) or "–"
 
 
 def _reading() -> str:

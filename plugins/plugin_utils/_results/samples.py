@@ -95,7 +95,7 @@ def measure(folder: ResultFolder, run: Run, sample: Sample) -> Measured:
     receivers = tuple(
         name for name, host in sample.hosts.items() if host.group in receiving_groups(point.receivers, sample)
     )
-    return _measured(sample, receivers, hosts)
+    return _measured(sample, receivers, hosts, shared)
 
 
 def receiving_groups(named: Sequence[str], sample: Sample) -> tuple[str, ...]:
@@ -131,7 +131,9 @@ def _parser(named: str | None, outputs: Outputs) -> str:
     return named or ("pynetbench" if "statistics.jsonl" in outputs.names else "none")
 
 
-def _measured(sample: Sample, receivers: tuple[str, ...], hosts: Mapping[str, HostData]) -> Measured:
+def _measured(
+    sample: Sample, receivers: tuple[str, ...], hosts: Mapping[str, HostData], shared: frozenset[str]
+) -> Measured:
     rx_bytes = tx_bytes = goodput_bps = None
     shares_bps: dict[str, float] = {}
     found = {name: each for name in receivers if (each := hosts[name].received)}
@@ -156,7 +158,7 @@ def _measured(sample: Sample, receivers: tuple[str, ...], hosts: Mapping[str, Ho
         metrics=(
             *_latencies(hosts.values()),
             *_driver_metrics(hosts.values()),
-            *_resources(sample, hosts),
+            *_resources(sample, hosts, shared),
             *(Metric(f"host.{host}.goodput_bps", value) for host, value in shares_bps.items()),
         ),
     )
@@ -196,8 +198,11 @@ _SUMS = {name: name for name in ("tcp_retransmits", "rx_dropped", "tx_dropped", 
 }
 
 
-def _resources(sample: Sample, hosts: Mapping[str, HostData]) -> list[Metric]:
-    """The sampler's counters inside the window, summed over each group: ``clients.tcp_retransmits``."""
+def _resources(sample: Sample, hosts: Mapping[str, HostData], shared: frozenset[str]) -> list[Metric]:
+    """The sampler's counters inside the window, summed over each group: ``clients.tcp_retransmits``.
+
+    Hosts that share a machine all see its counters: then it is the largest instead, and the interface says nothing.
+    """
     window = sample.window
     if window is None:
         return []
@@ -209,14 +214,19 @@ def _resources(sample: Sample, hosts: Mapping[str, HostData]) -> list[Metric]:
             continue
         for counter, (instants, values) in data.sampled.counters.items():
             name = _SUMS.get(counter, counter if counter.startswith("ena.") else None)
-            if name is None:
+            if name is None or (name.startswith("interface_") and data.host.host in shared):
                 continue
             if life:
                 instants, values = confined(instants, values, *life)
             moved = reading(instants, values, window.stop_ns + offset_ns)
             moved -= reading(instants, values, window.start_ns + offset_ns)
             key = f"{data.host.group}.{name}"
-            sums[key] = sums.get(key, 0.0) + (moved / seconds if counter == "cpu_s" else moved)
+            if counter == "cpu_s":
+                sums[key] = sums.get(key, 0.0) + moved / seconds
+            elif data.host.host in shared:
+                sums[key] = max(sums.get(key, 0.0), moved)
+            else:
+                sums[key] = sums.get(key, 0.0) + moved
     return [Metric(name, value) for name, value in sorted(sums.items())]
 
 

@@ -10,6 +10,7 @@
   const DARK = ["#56B4E9", "#E69F00", "#2FBF97", "#CC79A7", "#F0E442", "#D55E00", "#A9B0B8"];
   const VERDICT = { ok: "circle", failed: "x", aborted: "square", invalid: "triangle-up" };
   const CONFIG = { displaylogo: false, responsive: true, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]] };
+  const TICKS = [{ dtickrange: [null, 999], value: "%H:%M:%S.%1f" }, { dtickrange: [999, null], value: "%H:%M:%S" }];
   let chosen = data.samples.length - 1;
 
   // plotly.js reads a little HTML in its texts; a host's name is none.
@@ -104,7 +105,7 @@
     const wall = sample.t0_wall_ms !== null;
     return {
       at: (seconds) => (wall ? new Date(sample.t0_wall_ms + seconds * 1000).toISOString().replace("Z", "") : seconds),
-      axis: wall ? { type: "date", title: { text: "time of day (UTC)" }, hoverformat: "%H:%M:%S.%3f", tickformat: "%H:%M:%S" }
+      axis: wall ? { type: "date", title: { text: "time of day (UTC)" }, hoverformat: "%H:%M:%S.%3f", tickformatstops: TICKS }
         : { title: { text: "seconds after T0" } },
     };
   }

@@ -93,7 +93,8 @@ def _head(run_id: str, shape: Shape, plan: dict[str, Any], hosts: dict[str, tupl
     facts = {
         host: {
             "address": shape.address.format(11 + position), "group": group, "index": index, "os": "Debian GNU/Linux 12",
-            "kernel": "6.1.0-28-amd64", "cpus": 8, "clock": {"source": "tsc", "synchronized": True, "max_error_us": 812},
+            "kernel": "6.1.0-28-amd64", "cpus": 8,
+            "clock": {"clocksource": "tsc", "synchronized": True, "max_error_us": 812},
         }
         for position, (host, (group, index)) in enumerate(hosts.items())
     }  # fmt: skip
@@ -189,7 +190,8 @@ class SampleWriter:
             rows.append(
                 {
                     "mono_ns": at_ns, "wall_ns": at_ns, "cpu_s": active_s * (0.6 + 0.02 * self.random.random()),
-                    "rss_bytes": 20_000_000, "rx_bytes": int(active_s * rx * 1.02), "tx_bytes": int(active_s * tx * 1.02),
+                    "rss_bytes": 20_000_000,
+                    "rx_bytes": int(active_s * rx * 1.02), "tx_bytes": int(active_s * tx * 1.02),
                     "rx_packets": int(active_s * rx / 1448), "tx_packets": int(active_s * tx / 1448),
                     "rx_dropped": 0, "tx_dropped": 0, "tcp_retransmits": position * 3, "softirq_s": active_s * 0.05,
                     "steal_s": 0.0,
