@@ -60,7 +60,7 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
     try:
         stopped_by = run(settings(argv, environ), environ)
     except NetbenchError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"error: {error}\n")
         return 1
     if stopped_by is not None:
         signal.signal(stopped_by, signal.SIG_DFL)
@@ -224,7 +224,7 @@ def _create(path: str) -> Iterator[TextIO]:
 
 def _allow_many_descriptors() -> None:
     """Raise the soft limit of open files to the hard one, for scenarios with many connections."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 

@@ -174,7 +174,7 @@ class Loop:
         task = self.spawn(main)
         while not task.ended and self.signal is None and self._failure is None:
             self._poll()
-            for _ in range(len(self._ready)):
+            for _turn in range(len(self._ready)):
                 self._step(self._ready.popleft())
         if self._failure is not None:
             raise self._failure
@@ -205,22 +205,21 @@ class Loop:
 
     def _expire(self, now_ns: int) -> None:
         while self._timers and self._timers[0][0] <= now_ns:
-            _, _, task = heapq.heappop(self._timers)
+            task = heapq.heappop(self._timers)[2]
             task.timer_ns = None
             if task.deadline_ns is None:
                 continue
             if task.deadline_ns <= now_ns:
                 self._resume(task, False)
             else:
-                self._arm(task)
+                self._arm(task, task.deadline_ns)
 
-    def _arm(self, task: Task) -> None:
+    def _arm(self, task: Task, deadline_ns: int) -> None:
         # A task waits many times for the same deadline; one timer in the heap is enough for all of them.
-        assert task.deadline_ns is not None
-        if task.timer_ns is None or task.deadline_ns < task.timer_ns:
+        if task.timer_ns is None or deadline_ns < task.timer_ns:
             self._sequence += 1
-            task.timer_ns = task.deadline_ns
-            heapq.heappush(self._timers, (task.deadline_ns, self._sequence, task))
+            task.timer_ns = deadline_ns
+            heapq.heappush(self._timers, (deadline_ns, self._sequence, task))
 
     def _resume(self, task: Task, value: bool) -> None:
         self._unwait(task)
@@ -254,7 +253,7 @@ class Loop:
             return
         task.event, task.deadline_ns = event, deadline_ns
         if deadline_ns is not None:
-            self._arm(task)
+            self._arm(task, deadline_ns)
         if event is not None:
             event.waiting.append(task)
             self._stuck += self._only_we_can_help(task)

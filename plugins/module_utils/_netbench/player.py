@@ -142,13 +142,13 @@ class Player:
         yield (None, end_ns)
 
     def _iterate(self, iterate: model.Iterate, deadline_ns: int | None) -> Steps:
-        if iterate.count is not None:
-            for _unused in range(iterate.count):
-                yield from self._once(iterate, deadline_ns)
-            return
-        if iterate.time_ms is None:
-            raise AssertionError
-        end_ns = monotonic_ns() + iterate.time_ms * 1_000_000
+        if iterate.time_ms is not None:
+            yield from self._repeat_for(iterate, iterate.time_ms, deadline_ns)
+        for _turn in range(iterate.count or 0):
+            yield from self._once(iterate, deadline_ns)
+
+    def _repeat_for(self, iterate: model.Iterate, time_ms: int, deadline_ns: int | None) -> Steps:
+        end_ns = monotonic_ns() + time_ms * 1_000_000
         inner_ns = end_ns if deadline_ns is None else min(end_ns, deadline_ns)
         try:
             while monotonic_ns() < inner_ns:

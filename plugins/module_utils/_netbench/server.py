@@ -105,4 +105,5 @@ class Server:
 
     @staticmethod
     def _complain(message: str) -> None:
-        print(f"error: {message}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"error: {message}\n")
+        sys.stderr.flush()

@@ -23,14 +23,14 @@ class CertificateError(Exception):
 
 def issue(scenario_id: str) -> list[dict[str, str]]:
     """The ``certificates`` of a scenario: ``[{pem}, {pem, pkcs12}, {pem}]``, in the order of the indices above."""
-    try:
-        from .certificate_authority import issue_chain
-    except ImportError as error:
+    from . import certificate_authority  # here, because the library takes long to load
+
+    if certificate_authority.MISSING:
         raise CertificateError(
             "certificates for TLS and QUIC drivers need the Python library cryptography on the control node;"
-            f" pip install cryptography, or use a driver without TLS, such as tcp ({error})"
-        ) from error
-    return issue_chain(scenario_id)
+            f" pip install cryptography, or use a driver without TLS, such as tcp ({certificate_authority.MISSING})"
+        )
+    return certificate_authority.issue_chain(scenario_id)
 
 
 def with_certificates(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -84,14 +84,14 @@ def test_generated_scenarios_are_valid_for_quic(hosts, kind):
         "connect": {"connections": 5},
     }[kind]
     document = with_certificates(generate(kind, servers=2, clients=2, parameters=parameters))
-    clients, _ = hosts.run(document, server="s2n-quic", client="s2n-quic")
+    clients = hosts.run(document, server="s2n-quic", client="s2n-quic")[0]
     assert [one.returncode for one in clients] == [0, 0], clients[0].output
 
 
 def test_multiplexed_tcp_plays_parallel_requests(hosts):
     parameters = {"response_size": "100KB", "count": 3, "parallel": True, "response_unblock": "10KB"}
     document = generate("request_response", servers=2, clients=1, parameters=parameters)
-    clients, _ = hosts.run(document, server="tcp", client="tcp", MULTIPLEX="true")
+    clients = hosts.run(document, server="tcp", client="tcp", MULTIPLEX="true")[0]
     assert [one.returncode for one in clients] == [0]
 
 
@@ -119,7 +119,7 @@ def test_throughput_lines_look_the_same(hosts):
     document = generate("incast", servers=1, clients=1, parameters={"response_size": "100KB", "duration": "2300ms"})
     line = re.compile(r"0:00:0[12]\.\d{6} throughput: rx=\d+(\.\d\d)?[KMG]?Bps tx=\d+(\.\d\d)?[KMG]?Bps")
     for driver in ("tcp", "pynetbench"):
-        (client,), _ = hosts.run(document, server=driver, client=driver)
+        (client,) = hosts.run(document, server=driver, client=driver)[0]
         printed = client.output.splitlines()
         assert len(printed) == 2
         assert all(line.fullmatch(text) for text in printed), printed

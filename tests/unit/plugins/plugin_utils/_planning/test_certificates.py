@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import base64
-import builtins
 import json
 import socket
 import ssl
@@ -56,14 +55,11 @@ def test_a_scenario_with_certificates_passes_for_tls_drivers():
 
 
 def test_a_missing_library_is_named_with_the_feature(monkeypatch):
-    monkeypatch.delitem(sys.modules, certificates.__package__ + ".certificate_authority", raising=False)
-    real_import = builtins.__import__
-
-    def without_cryptography(name, *arguments, **keywords):
-        if name.startswith("cryptography"):
-            raise ImportError(f"No module named {name!r}")
-        return real_import(name, *arguments, **keywords)
-
-    monkeypatch.setattr(builtins, "__import__", without_cryptography)
+    name = f"{certificates.__package__}.certificate_authority"
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "cryptography", None)  # an import of it fails
+    monkeypatch.delattr(sys.modules[certificates.__package__], "certificate_authority", raising=False)
     with pytest.raises(certificates.CertificateError, match="drivers need the Python library cryptography"):
         certificates.issue(ID)
+    monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(sys.modules[certificates.__package__], "certificate_authority")
