@@ -21,7 +21,7 @@ from .._protocol import frames
 from . import sockdiag
 
 _READ_BYTES = 65536
-_UNSENT_LIMIT_BYTES = 4 << 20  # a peer that reads nothing is let go
+_UNSENT_LIMIT_BYTES = 1 << 20  # a peer that reads nothing is let go
 _UCRED = struct.Struct("=iII")
 
 
@@ -39,6 +39,7 @@ class Connection:
         self._on_close = on_close
         self._decoder = frames.Decoder()
         self._unsent = b""
+        self._clogged = False  # the rest goes when the peer reads
         self._received_ns: int | None = None
         self._loop = asyncio.get_running_loop()
         self.open = True
@@ -53,7 +54,13 @@ class Connection:
         if not self.open:
             return
         stamps = {"received_ns": self._received_ns, "sent_ns": time.monotonic_ns()}
-        self._unsent += frames.encode({**message, **stamps})
+        try:
+            self._unsent += frames.encode({**message, **stamps})
+        except frames.FrameError as problem:  # ours: better no peer than one that waits for what never comes
+            self.close(str(problem))
+            return
+        if self._clogged and len(self._unsent) <= _UNSENT_LIMIT_BYTES:
+            return
         self._flush()
 
     def close(self, why: str) -> None:
@@ -95,8 +102,10 @@ class Connection:
         if len(self._unsent) > _UNSENT_LIMIT_BYTES:
             self.close("it reads nothing")
         elif self._unsent:
+            self._clogged = True
             self._loop.add_writer(self._socket, self._flush)
-        else:
+        elif self._clogged:
+            self._clogged = False
             self._loop.remove_writer(self._socket)
 
 

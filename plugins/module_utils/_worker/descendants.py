@@ -53,7 +53,7 @@ class Reaper:
 
     def __init__(self) -> None:
         self._watchers: dict[int, Callable[[Exit], None]] = {}
-        self._changed: asyncio.Event | None = None
+        self._waiting: set[asyncio.Future[None]] = set()
         self.orphans_cpu_s = 0.0
 
     def watch(self, pid: int, callback: Callable[[Exit], None]) -> None:
@@ -82,14 +82,20 @@ class Reaper:
                 callback(seen)
             else:
                 self.orphans_cpu_s += seen.cpu_s
-        if self._changed:
-            self._changed.set()
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
 
     async def change(self, timeout_s: float) -> None:
         """Wait until some child has ended, at most this long."""
-        self._changed = asyncio.Event()
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), timeout_s)
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.add(waiter)
+        try:
+            await asyncio.wait_for(waiter, timeout_s)
+        except asyncio.TimeoutError:
+            pass
+        finally:
+            self._waiting.discard(waiter)
 
 
 def children(pid: int) -> Iterator[int]:

@@ -23,7 +23,7 @@ from .._protocol import frames, machine, messages
 from . import about, history, journal, linux, storage
 from .connection import Connection
 from .descendants import Reaper
-from .errors import Refused, StorageError
+from .errors import Refused, SampleError, WorkerError
 from .run import Run
 
 _TAKEOVER_DEADLINE_S = 15.0
@@ -79,35 +79,34 @@ class Desk:
         request = messages.parse_request(frame)
         kind = request["type"]
         if kind == "hello":
-            self._own(self._hello(peer, request))
+            self._hello(peer, request)
             return
         if peer is not self.attached:
             raise frames.FrameError(f"{kind} came before an accepted hello")
-        if kind == "enter":
+        if kind == "clock":
+            self._reply(peer, request, wall_ns=time.time_ns())
+        elif kind == "load":
+            self._own(self._load(peer, request))
+        elif kind == "enter":
             self._enter(peer, request)
         elif kind == "stop":
             self.stop(request["reason"])
         else:
-            answer = {"clock": self._clock, "load": self._load, "finish": self._finish}[kind]
-            try:
-                self._reply(peer, request, **answer(request))
-            except (Refused, StorageError, OSError) as problem:
-                self._reply(peer, request, refused=str(problem))
+            self._finish(peer, request)
 
     def _reply(self, peer: Connection, request: dict[str, Any], **fields: Any) -> None:
         peer.send({"type": "reply", "id": request["id"], **fields})
 
-    def _clock(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {"wall_ns": time.time_ns()}
+    def _hello(self, peer: Connection, request: dict[str, Any]) -> None:
+        in_the_way = self._in_the_way(request["run_id"])
+        if not in_the_way:
+            self._welcome(peer, request)
+        elif request["takeover"]:
+            self._own(self._take_over(peer, request))
+        else:
+            self._reply(peer, request, refused=in_the_way, status=self._status(self.run))
 
-    async def _hello(self, peer: Connection, request: dict[str, Any]) -> None:
-        try:
-            await self._make_room(request)
-        except Refused as problem:
-            self._reply(peer, request, refused=str(problem), status=self._status(self.run))
-            return
-        if not peer.open:
-            return
+    def _welcome(self, peer: Connection, request: dict[str, Any]) -> None:
         if self.attached and self.attached is not peer:
             self.attached.close("its coordinator came back on another connection")
         peer.coordinator, peer.run_id = request["coordinator"], request["run_id"]
@@ -117,6 +116,17 @@ class Desk:
         reports = own.reports if own else []
         self._reply(peer, request, host=about.host(), status=self._status(own), reports=reports)
         self.changed()
+
+    async def _take_over(self, peer: Connection, request: dict[str, Any]) -> None:
+        who = request["coordinator"]
+        if self.attached:
+            self.attached.close(f"coordinator {who} took over")
+        self.stop(f"coordinator {who} took over with run {request['run_id']}")
+        if not await self.over(_TAKEOVER_DEADLINE_S):
+            why = "the run that was here does not end: see the worker's log on this host"
+            self._reply(peer, request, refused=why, status=self._status(self.run))
+        elif peer.open:
+            self._welcome(peer, request)
 
     @staticmethod
     def _status(run: Run | None) -> dict[str, Any]:
@@ -131,21 +141,6 @@ class Desk:
             "phase": status.phase,
         }
 
-    async def _make_room(self, request: dict[str, Any]) -> None:
-        """Return when the coordinator may have this worker. Raises Refused."""
-        in_the_way = self._in_the_way(request["run_id"])
-        if in_the_way and not request["takeover"]:
-            raise Refused(in_the_way)
-        if in_the_way:
-            who = request["coordinator"]
-            if self.attached:
-                self.attached.close(f"coordinator {who} took over")
-            self.stop(f"coordinator {who} took over with run {request['run_id']}")
-            try:
-                await asyncio.wait_for(self._until_over(), _TAKEOVER_DEADLINE_S)
-            except asyncio.TimeoutError:
-                raise Refused("the run that was here does not end; see the worker's log on this host") from None
-
     def _in_the_way(self, run_id: str) -> str | None:
         other = self.run.run_id if self.run and self.run.run_id != run_id else None
         if self.attached and self.attached.run_id != run_id:
@@ -159,21 +154,25 @@ class Desk:
             return None
         return f"{here}: wait for it, or take over"
 
-    def _load(self, request: dict[str, Any]) -> dict[str, Any]:
-        run_id, sha256 = request["run_id"], request["plan_sha256"]
+    async def _load(self, peer: Connection, request: dict[str, Any]) -> None:
+        try:
+            await self._open(request["run_id"], request["plan_sha256"])
+        except (WorkerError, OSError) as problem:
+            self._reply(peer, request, refused=str(problem))
+            return
+        self._renew_lease(request["lease_s"])
+        self._reply(peer, request)
+
+    async def _open(self, run_id: str, sha256: str) -> None:
+        """Have this run loaded. Raises Refused, StorageError."""
         if self.attached is None or run_id != self.attached.run_id:
             raise Refused(f"run {run_id} is not the one that this coordinator said hello for")
         if self.run and self.run.run_id == run_id:
             if self.run.plan_sha256 != sha256:
                 raise Refused(f"run {run_id} is loaded with another plan ({self.run.plan_sha256[:12]}…)")
-        else:
-            if self.active:
-                raise Refused("a sample of another run is still going on here")
-            self._open(run_id, sha256)
-        self._renew_lease(request["lease_s"])
-        return {}
-
-    def _open(self, run_id: str, sha256: str) -> None:
+            return
+        if self.active:
+            raise Refused("a sample of another run is still going on here")
         plan = storage.load_plan(self._where, sha256)
         if plan.run_id != run_id:
             raise Refused(f"plan {sha256[:12]}… belongs to run {plan.run_id}")
@@ -183,6 +182,7 @@ class Desk:
         self._put_down()
         self.run = self._make_run(run_id, sha256, plan, known)
         storage.remember_current(self._where, run_id, sha256)
+        await self._clear_up(self.run, known)
 
     def _make_run(self, run_id: str, sha256: str, plan: Any, known: history.History) -> Run:
         run = Run(
@@ -209,15 +209,16 @@ class Desk:
         self.run.feed(machine.Enter(request["sample"], request["attempt"], request["state"], request["at_ns"]))
         self.changed()
 
-    def _finish(self, request: dict[str, Any]) -> dict[str, Any]:
-        if self.run is None or self.run.run_id != request["run_id"]:
-            return {}
-        if self.active:
-            raise Refused(f"sample {self.run.status.sample} is still {self.run.status.state}: stop it first")
-        self.run.record("finish", sync=True)
-        storage.forget_plan(self._where, self.run.plan_sha256)
-        self._put_down()
-        return {}
+    def _finish(self, peer: Connection, request: dict[str, Any]) -> None:
+        if self.run and self.run.run_id == request["run_id"]:
+            if self.active:
+                still = f"sample {self.run.status.sample} is still {self.run.status.state}: stop it first"
+                self._reply(peer, request, refused=still)
+                return
+            self.run.record("finish", sync=True)
+            storage.forget_plan(self._where, self.run.plan_sha256)
+            self._put_down()
+        self._reply(peer, request)
 
     # The run
 
@@ -268,18 +269,23 @@ class Desk:
             return
         plan = storage.load_plan(self._where, sha256)
         self.run = self._make_run(run_id, sha256, plan, known)
-        if not self.run.active:
+        await self._clear_up(self.run, known)
+
+    async def _clear_up(self, run: Run, known: history.History) -> None:
+        """A sample that was going on when the worker ended has failed; nothing of it may stay."""
+        if not run.active:
             return
         status = known.status
         name = storage.sample_folder_name(*status.key)
-        killed = await history.kill_leftovers(known, self._where.run(run_id) / "samples" / name)
-        self.run.record("leftovers", pids=killed)
-        rebooted = known.boot_id != linux.boot_id()
-        what = "the host was rebooted" if rebooted else "the worker died"
-        self._log(
-            f"{what} while sample {status.sample} of run {run_id} was {status.state}; ended {len(killed)} processes"
-        )
-        self.run.take_up(f"{what} while sample {status.sample} was in state {status.state!r}")
+        what = "the worker died" if known.boot_id == linux.boot_id() else "the host was rebooted"
+        reason = f"{what} while sample {status.sample} was in state {status.state!r}"
+        try:
+            killed = await history.kill_leftovers(known, self._where.run(run.run_id) / "samples" / name)
+            run.record("leftovers", pids=killed)
+        except SampleError as problem:
+            reason += f", and of its processes one {problem}"
+        self._log(f"run {run.run_id}: {reason}")
+        run.take_up(reason)
 
     # The connection
 

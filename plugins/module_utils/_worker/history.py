@@ -12,18 +12,21 @@ taken for one of ours.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from .._protocol import messages
 from .._protocol.machine import Status
 from . import descendants, linux
 from .errors import SampleError
 
+REPORTS_LIMIT = 10  # of the latest sample; messages.WORKER_MESSAGE takes no more
 _KILL_DEADLINE_S = 10.0
 _STATUS_FIELDS = ("sample", "attempt", "state", "phase", "reason", "exited")
 
@@ -43,50 +46,48 @@ class History:
 
 def of(records: Iterable[dict[str, Any]]) -> History:
     """Replay a journal. Records that are not understood are passed over: they cannot make anything start."""
-    status = Status()
-    reports: list[dict[str, Any]] = []
-    processes: dict[str, dict[str, Any]] = {}
-    to_undo: list[int] = []
-    boot_id = plan_sha256 = None
-    finished = False
+    known = History()
     for record in records:
-        event = record["event"]
-        if event == "open":
-            boot_id, plan_sha256, finished = record.get("boot_id"), record.get("plan_sha256"), False
-        elif event == "status":
-            new = _status(record)
-            if new is None:
-                continue
-            if new.key != status.key:
-                reports, processes, to_undo = [], {}, []
-            status = new
-        elif event == "report" and record.get("kind") != "refused":
-            reports.append(
-                {name: value for name, value in record.items() if name not in ("event", "mono_ns", "wall_ns")}
-            )
-        elif event == "held":
-            for each in record.get("processes", ()):
-                processes[each["name"]] = {**each, "stderr_tail": ""}
-        elif event == "exited" and record.get("process") in processes:
-            taken = {name: record.get(name) for name in ("exit_status", "signal", "start_ns", "stop_ns")}
-            processes[record["process"]].update(taken)
-        elif event == "prepare" and record.get("begun"):
-            to_undo.append(record["number"])
-        elif event == "undo" and record.get("number") in to_undo:
-            to_undo.remove(record["number"])
-        elif event == "finish":
-            finished = True
-    return History(
-        status, tuple(reports[-10:]), tuple(processes.values()), tuple(to_undo), boot_id, plan_sha256, finished
-    )
+        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
+            known = _after(known, record)
+    return known
 
 
-def _status(record: dict[str, Any]) -> Status | None:
-    try:
-        status = Status(**{name: record[name] for name in _STATUS_FIELDS})
-    except KeyError:
-        return None
-    return status if isinstance(status.sample, int) and isinstance(status.attempt, int) else None
+def _after(known: History, record: dict[str, Any]) -> History:
+    event = record["event"]
+    if event == "open":
+        return replace(known, boot_id=record["boot_id"], plan_sha256=record["plan_sha256"], finished=False)
+    if event == "status":
+        status = _status(record)
+        if status.key != known.status.key:
+            known = replace(known, reports=(), processes=(), to_undo=())
+        return replace(known, status=status)
+    if event == "report" and record["kind"] != "refused":
+        body = {name: value for name, value in record.items() if name not in ("event", "mono_ns", "wall_ns")}
+        return replace(known, reports=(*known.reports, messages.REPORT_BODY(body, ()))[-REPORTS_LIMIT:])
+    if event == "held":
+        names = ("name", "pid", "start_ticks")
+        return replace(known, processes=tuple({name: each[name] for name in names} for each in record["processes"]))
+    if event == "exited":
+        ended = {name: record[name] for name in ("exit_status", "signal", "start_ns", "stop_ns")}
+        name = record["process"]
+        return replace(
+            known, processes=tuple({**each, **ended} if each["name"] == name else each for each in known.processes)
+        )
+    if event == "prepare" and record.get("begun"):
+        return replace(known, to_undo=(*known.to_undo, int(record["number"])))
+    if event == "undo":
+        return replace(known, to_undo=tuple(number for number in known.to_undo if number != record["number"]))
+    if event == "finish":
+        return replace(known, finished=True)
+    return known
+
+
+def _status(record: dict[str, Any]) -> Status:
+    status = Status(**{name: record[name] for name in _STATUS_FIELDS})
+    if not (type(status.sample) is type(status.attempt) is int and isinstance(status.state, str)):
+        raise TypeError("not a status")
+    return status
 
 
 def leftovers(history: History, folder: Path) -> list[int]:

@@ -26,6 +26,7 @@ import contextlib
 import gc
 import os
 import signal
+import stat
 import struct
 import time
 from collections.abc import Mapping, Sequence
@@ -120,8 +121,8 @@ class Gate:
 
 def hold(program: Program) -> Gate:
     """Fork a child that waits at its gate. Raises OSError when there is no process to be had."""
-    argv = [os.fsencode(argument) for argument in program.command]
-    environment = {os.fsencode(name): os.fsencode(value) for name, value in program.environment.items()}
+    argv = [_encoded(argument) for argument in program.command]
+    environment = {_encoded(name): _encoded(value) for name, value in program.environment.items()}
     gate_read, gate_write = os.pipe()
     answer_read, answer_write = os.pipe()
     mask = signal.pthread_sigmask(signal.SIG_SETMASK, _ALL_SIGNALS)
@@ -142,6 +143,10 @@ def hold(program: Program) -> Gate:
         os.close(answer_write)
     os.set_blocking(answer_read, False)
     return Gate(program, pid, gate_write, answer_read)
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _child(
@@ -167,7 +172,7 @@ def _child(
     except OSError as problem:
         os.write(_ANSWER, b"E" + str(problem.strerror or problem).encode("utf-8")[:500])
     except BaseException as problem:
-        os.write(_ANSWER, b"E" + repr(problem).encode("utf-8", "replace")[:500])
+        os.write(_ANSWER, b"E" + type(problem).__name__.encode("ascii"))
     finally:
         os._exit(127)
 
@@ -220,11 +225,12 @@ def cut(path: Path, limit_bytes: int, *, mark: bool = False) -> bool:
     ``mark`` appends a line that says so, for the last time it is called.
     """
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_APPEND | os.O_CLOEXEC)
+        handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_APPEND | os.O_CLOEXEC)
     except OSError:
         return False  # never made, or replaced by something that is not ours to touch
     try:
-        if os.fstat(handle).st_size <= limit_bytes:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode) or found.st_size <= limit_bytes:
             return False
         os.ftruncate(handle, limit_bytes)
         if mark:

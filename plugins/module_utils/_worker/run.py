@@ -22,14 +22,14 @@ from .._protocol import machine
 from .._protocol.plan import Plan, Point
 from . import linux, storage
 from .descendants import Reaper
-from .history import History
+from .history import REPORTS_LIMIT, History
 from .journal import Journal
 from .members import printable
 from .sample import Sample
 from .sockdiag import Connection
 
-REPORTS_LIMIT = 10
-_FACTS_BYTES = 40_000  # a report must fit into a frame, also inside a hello's reply
+_FACTS_BYTES = 32_000  # reports must fit into a frame, also together in the reply to a hello
+_REASON_CHARACTERS = 1000
 
 
 class Run:
@@ -143,6 +143,8 @@ class Run:
                 record=partial(self.record, sample=number, attempt=attempt),
                 control=self._control,
             )
+            if self.status.key == self._history.status.key:  # begun by a worker before us
+                self._sample.restore(self._history.processes, self._history.to_undo)
         return self._sample
 
     def _from_sample(self, key: tuple[int, int], event: machine.Event) -> None:
@@ -153,7 +155,6 @@ class Run:
         """After a restart in the middle of a sample: its processes are gone, so it failed; clear away what is left."""
         if not self.active:
             return
-        self._the_sample().restore(self._history.processes, self._history.to_undo)
         if self.status.phase == machine.ENDING:
             self._the_sample().perform(machine.Clear())
         else:
@@ -165,7 +166,7 @@ class Run:
             "sample": action.sample,
             "attempt": action.attempt,
             "state": action.state,
-            "reason": printable(action.reason)[:4000] if action.reason else None,
+            "reason": printable(action.reason)[:_REASON_CHARACTERS] if action.reason else None,
         }
         said_before = next((each for each in self.reports if _same(each, body)), None)
         if said_before:

@@ -30,7 +30,7 @@ from .errors import SampleError, WorkerError
 from .members import Member, program_of, tail
 from .meter import Meter
 from .process import cut, hold
-from .seal import Seal, seal
+from .seal import Seal, read, seal
 from .sockdiag import Connection
 
 TOO_LATE_NS = 2_000_000  # nearer than this, T0 cannot be kept
@@ -101,6 +101,7 @@ class Sample:
     def restore(self, processes: Sequence[Mapping[str, Any]], to_undo: Sequence[int]) -> None:
         """What the journal knows of this sample, after a restart."""
         self._restored = processes
+        self._seal = read(self._folder)
         self._commands.restore(to_undo)
 
     def _known_before(self) -> list[dict[str, Any]]:
@@ -259,6 +260,7 @@ class Sample:
         await descendants.end(self._reaper, number, self._point.stop.grace_s)
 
     async def _finish(self) -> None:
+        self._forget("after")
         await self._end_processes()
         await self._commands.undo()
         await self._seal_outputs()
@@ -318,7 +320,7 @@ class Sample:
         elif isinstance(problem, WorkerError):
             text = str(problem)
         else:
-            text = f"the worker itself failed: {problem!r}"
+            text = f"the worker itself failed ({type(problem).__name__}): see the run's journal on this host"
             self._record(
                 "problem", text="".join(traceback.format_exception(type(problem), problem, problem.__traceback__))
             )

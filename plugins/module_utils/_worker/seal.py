@@ -41,11 +41,28 @@ async def seal(folder: Path, *, inputs: Iterable[str] = ()) -> Seal:
     """Write ``seal.json``; gives way to others between chunks, so that a large output keeps nobody waiting."""
     paths, left_out = regular_files(folder)
     skip = {NAME, *inputs}
-    files = [await _entry(folder, path) for path in paths if path not in skip]
+    files = []
+    for path in paths:
+        if path not in skip:
+            try:
+                files.append(await _entry(folder, path))
+            except PermissionError:  # its writer took our right to read it
+                left_out.append(path)
     content = {"schema": SCHEMA, "files": files, "left_out": left_out}
     encoded = json.dumps(content, indent=1).encode("ascii") + b"\n"
     write_atomically(folder / NAME, encoded)
     return Seal(len(files), sum(entry["size"] for entry in files), hashlib.sha256(encoded).hexdigest())
+
+
+def read(folder: Path) -> Seal | None:
+    """The seal of a folder that was sealed before; None when it was not."""
+    try:
+        with os.fdopen(open_below(folder, NAME), "rb") as stream:
+            encoded = stream.read()
+        sizes = [entry["size"] for entry in json.loads(encoded)["files"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return Seal(len(sizes), sum(sizes), hashlib.sha256(encoded).hexdigest())
 
 
 def regular_files(folder: Path) -> tuple[list[str], list[str]]:

@@ -107,6 +107,8 @@ def _detach(where: storage.Directories, idle_exit_s: float | None, say: int) -> 
             os._exit(0)
         _redirect(where)
         os.chdir("/")
+        os.closerange(3, say)
+        os.closerange(say + 1, 4096)
 
         def ready() -> None:
             os.write(say, b"ready\n")

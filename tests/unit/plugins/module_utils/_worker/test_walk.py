@@ -194,7 +194,7 @@ def test_the_sampler_writes_rows_on_both_clocks(worker):
     rows = [json.loads(line) for line in (worker.folder() / "sampler.jsonl").read_text().splitlines()]
     assert rows[0]["mono_ns"] < t0_ns
     assert [round((row["mono_ns"] - t0_ns) / 1e9, 1) for row in rows[1:4]] == [0.2, 0.4, 0.6]
-    assert rows[-1]["cpu_s"] > 0.3
+    assert rows[-1]["cpu_s"] > 0.05
     assert [row["cpu_s"] for row in rows] == sorted(row["cpu_s"] for row in rows)
     assert max(row["rss_bytes"] for row in rows) > 1_000_000
     assert {"wall_ns", "rx_bytes", "tx_dropped", "tcp_retransmits", "softirq_s", "steal_s"} <= set(rows[0])
