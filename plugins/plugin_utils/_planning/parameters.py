@@ -88,7 +88,7 @@ def values(parameters: Mapping[str, Declared], given: Mapping[str, tuple[Any, Pa
     for name, declared in parameters.items():
         found, here = given.get(name, (declared["default"], (*path, name)))
         if found is NO_DEFAULT:
-            raise SchemaError(here, f"the workload needs a value: {declared['description']}")
+            raise SchemaError(("suite", "parameters", name), f"is missing. {declared['description']}")
         complete[name] = value(declared, found, here)
     for name, declared in parameters.items():
         if declared["type"] == "choice" and complete[name] is not None:

@@ -82,9 +82,10 @@ def _generated(section: Mapping[str, Any], servers: int, clients: int) -> dict[s
     try:
         document = generate(kind, servers=servers, clients=clients, parameters=given)
     except GeneratorError as problem:
-        name = str(problem).partition(":")[0]
-        here = (*PLACE, "parameters", name) if name in given else (*PLACE, "parameters")
-        raise SchemaError(here, f"the scenario {kind}: {problem}.", given.get(name)) from problem
+        message = str(problem)
+        name = next((name for name in given if message.startswith((f"{name}:", f"unknown parameter {name!r}"))), "")
+        here = (*PLACE, "parameters", name) if name else (*PLACE, "parameters")
+        raise SchemaError(here, f"the scenario {kind}: {message}.", given.get(name)) from problem
     wanted = section["certificates"]
     if isinstance(wanted, str):
         choice("auto", "always", "never")(wanted, (*PLACE, "certificates"))

@@ -16,7 +16,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from ...module_utils._protocol import schema
-from ...module_utils._protocol.plan import NAME, STATE
+from ...module_utils._protocol.plan import NAME, RESERVED_STATES, STATE
 from ...module_utils._protocol.schema import (
     Path,
     Record,
@@ -37,9 +37,15 @@ GROUP_NAME = text(pattern=r"[a-z][a-z0-9_]{0,39}", expected="a lower-case word")
 NAMESPACES = ("host", "each", "worker", "scenario")  # of placeholders; no group may have such a name
 
 TEXT = text()
-SCALAR = schema.either(
-    text=TEXT, number=schema.number(), boolean=boolean
-)  # resolved and checked when a point is planned
+
+
+def _number(value: Any, path: Path) -> Any:
+    """A number as it is: a whole one stays whole."""
+    schema.number()(value, path)
+    return value
+
+
+SCALAR = schema.either(text=TEXT, number=_number, boolean=boolean)  # resolved and checked at each point
 WORD = schema.either(text=TEXT, mapping=Record(tool=TEXT))
 COMMAND = list_of(WORD, minimum=1, maximum=1000)
 ENVIRONMENT = mapping_of(SCALAR)
@@ -58,6 +64,9 @@ END_STATE = Record(deadline=(optional(SCALAR), None))  # ready and done: only th
 def _states(value: Any, path: Path) -> dict[str, Any]:
     """The states of a group, complete and in order: ``ready``, the workload's own (default ``running``), ``done``."""
     given = mapping_of(schema.anything, key=STATE, maximum=50)(value, path)
+    for name in given:
+        if name in RESERVED_STATES:
+            raise SchemaError((*path, name), f"{name!r} is what a sample comes to, no state to enter.", name)
     ends = {name: END_STATE(given.get(name, {}), (*path, name)) for name in ("ready", "done")}
     inner = {name: INNER_STATE(state, (*path, name)) for name, state in given.items() if name not in ends}
     if not inner:
@@ -109,7 +118,7 @@ SCENARIO = Record(
     driver=TEXT,
     multiplex=(SCALAR, False),
     generator=(TEXT, "incast"),
-    parameters=(mapping_of(schema.either(text=TEXT, number=schema.number(), boolean=boolean)), dict),
+    parameters=(mapping_of(SCALAR), dict),
     file=(optional(TEXT), None),  # the user's own scenario, instead of a generated one
     certificates=(SCALAR, "auto"),
     expected_rate=(optional(SCALAR), None),  # of one host's network: for the expected duration
