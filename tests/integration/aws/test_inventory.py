@@ -8,9 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from netbench_lab.cloud import Cloud
-
-AWS = "inventories/aws"
+from netbench_lab.cloud import AWS, Cloud
 
 
 def listed(cloud: Cloud, *args: str) -> dict[str, Any]:
@@ -52,7 +50,7 @@ def test_another_testbed_by_its_name(cloud: Cloud) -> None:
 
 def test_one_variable_chooses_how_ssh_gets_there(cloud: Cloud) -> None:
     host = cloud.launch({"server1": "198.18.200.2"}, public=True)["server1"]
-    instance = cloud.ec2.describe_instances(InstanceIds=[host])["Reservations"][0]["Instances"][0]
+    (instance,) = cloud.instances()
     assert variable(cloud, host, "ansible_host") == instance["PublicIpAddress"]
     assert variable(cloud, host, "ansible_host", "-e", "netbench_ssh=private") == "198.18.200.2"
     assert variable(cloud, host, "ansible_host", "-e", "netbench_ssh=ssm") == host
@@ -72,23 +70,18 @@ def test_an_instance_without_public_address_says_what_to_do(cloud: Cloud) -> Non
 
 def test_lab_hosts_as_instances_answer_with_strict_host_keys(cloud: Cloud, lab_of: Any, tmp_path: Path) -> None:
     lab = lab_of(servers=2, clients=1)
-    ids = cloud.launch({name: host.address for name, host in lab.hosts.items()})
-    keys = dict(line.split(" ", 1) for line in (lab.state / "known_hosts").read_text().splitlines())
-    known = tmp_path / "known_hosts"
-    known.write_text("".join(f"{ids[name]} {keys[host.address]}\n" for name, host in lab.hosts.items()))
-    variables = {
-        "netbench_ssh": "private",
-        "ansible_user": "root",
-        "ansible_ssh_private_key_file": str(lab.state / "id_ed25519"),
-        "ansible_ssh_extra_args": f"-o UserKnownHostsFile={known} -o GlobalKnownHostsFile=/dev/null -o ControlPath=none",
-    }
+    variables = cloud.stand_behind(lab, tmp_path)
+    names = {row["PrivateIpAddress"]: row["InstanceId"] for row in cloud.instances()}
+    ids = {name: names[host.address] for name, host in lab.hosts.items()}
     options = ("-i", AWS, "-m", "command", "-a", "hostname", "-e", json.dumps(variables))
     done = cloud.ansible("ansible", "all", *options)
     assert done.returncode == 0, done.stdout + done.stderr
     assert {host: name for host, name in re.findall(r"^(i-\w+) \| CHANGED .*\n(\w+)$", done.stdout, re.M)} == {
         instance: name for name, instance in ids.items()
     }
-    somebody_else = keys[lab.hosts["server1"].address]
-    known.write_text(f"{ids['client1']} {somebody_else}\n")
-    refused = cloud.ansible("ansible", ids["client1"], *options)
+    known = tmp_path / "known_hosts"
+    _id, _, key = known.read_text().splitlines()[0].partition(" ")
+    known.write_text(f"{ids['client1']} {key}\n")  # the key of another host
+    variables["ansible_control_path"] = "none"
+    refused = cloud.ansible("ansible", ids["client1"], *options[:-1], json.dumps(variables))
     assert "Host key verification failed" in refused.stdout + refused.stderr

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .lab import Lab
 from .settings import PROJECT
 
 CARRIER = "ansible==12.3.0"  # amazon.aws 10.1.2
@@ -26,6 +27,7 @@ COLLECTIONS = PROJECT / ".cache/amazon-collections" / CARRIER.partition("==")[2]
 INSIDE = "ansible_collections/amazon/aws/"
 IMAGE = "ami-12c6146b"  # one of the images that moto knows
 REGION = "eu-central-1"
+AWS = "inventories/aws"
 
 
 def amazon_collections() -> Path:
@@ -70,6 +72,25 @@ class Cloud:
             ids[name] = made["Instances"][0]["InstanceId"]
         return ids
 
+    def instances(self) -> list[dict[str, Any]]:
+        """What the cloud says about its instances."""
+        pages = self.ec2.describe_instances()["Reservations"]
+        return [instance for page in pages for instance in page["Instances"]]
+
+    def stand_behind(self, lab: Lab, scratch: Path) -> dict[str, str]:
+        """Launch an instance for each host of the lab; the variables with which Ansible reaches them, strictly."""
+        ids = self.launch({name: host.address for name, host in lab.hosts.items()})
+        keys = dict(line.split(" ", 1) for line in (lab.state / "known_hosts").read_text().splitlines())
+        known = scratch / "known_hosts"
+        known.write_text("".join(f"{ids[name]} {keys[host.address]}\n" for name, host in lab.hosts.items()))
+        return {
+            "netbench_ssh": "private",
+            "ansible_user": "root",
+            "ansible_ssh_private_key_file": str(lab.state / "id_ed25519"),
+            "ansible_ssh_extra_args": f"-o UserKnownHostsFile={known} -o GlobalKnownHostsFile=/dev/null",
+            "ansible_control_path": f"%(directory)s/{lab.settings.lab_id}-%%h",
+        }
+
     def ansible(self, program: str, *args: str, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run `ansible`, `ansible-inventory` or `ansible-playbook` with this cloud's environment, from the clone's root."""
         return subprocess.run(
@@ -89,7 +110,9 @@ def cloud() -> Iterator[Cloud]:
     try:
         host, port = server.get_host_and_port()
         # Its records belong to the process, not to the server.
-        urllib.request.urlopen(urllib.request.Request(f"http://{host}:{port}/moto-api/reset", method="POST"), timeout=10)
+        urllib.request.urlopen(
+            urllib.request.Request(f"http://{host}:{port}/moto-api/reset", method="POST"), timeout=10
+        )
         environ = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "ANSIBLE_", "NETBENCH_"))},
             "AWS_ENDPOINT_URL": f"http://{host}:{port}",
@@ -102,9 +125,7 @@ def cloud() -> Iterator[Cloud]:
             "ANSIBLE_DEPRECATION_WARNINGS": "false",  # amazon.aws 10 passes an option that core 2.23 will not have
             "NO_PROXY": "127.0.0.1",
         }
-        session = boto3.Session(
-            region_name=REGION, aws_access_key_id="nobody", aws_secret_access_key="nothing"
-        )
+        session = boto3.Session(region_name=REGION, aws_access_key_id="nobody", aws_secret_access_key="nothing")
         yield Cloud(session.client("ec2", endpoint_url=environ["AWS_ENDPOINT_URL"]), environ)
     finally:
         server.stop()
