@@ -92,7 +92,7 @@ class Cloud:
         }
 
     def ansible(self, program: str, *args: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        """Run `ansible`, `ansible-inventory` or `ansible-playbook` with this cloud's environment, from the clone's root."""
+        """Run one of the programs of Ansible with this cloud's environment, from the root of the clone."""
         return subprocess.run(
             [str(Path(sys.executable).with_name(program)), *args],
             env={**self.environ, **environ}, cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False,
