@@ -116,7 +116,8 @@ class Installation:
         except ValueError:
             return {}
         busy = answer.get("active") or answer.get("coordinator")  # between two samples, only the coordinator tells
-        return {"archive_sha256": answer.get("archive_sha256"), "active_run": answer.get("run_id") if busy else None}
+        run = (answer.get("run_id") or "(not loaded yet)") if busy else None
+        return {"archive_sha256": answer.get("archive_sha256"), "active_run": run}
 
     def installed_units(self):
         found = {}
