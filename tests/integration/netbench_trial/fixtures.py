@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""pytest: trials. A folder's conftest.py says `from netbench_trial.fixtures import …  # noqa: F401`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from netbench_lab.fixtures import LabOf
+
+from .lab import LabTrial, lab_trial
+from .trial import LocalTrial, local_trial
+
+
+@pytest.fixture(scope="session")
+def local_hosts() -> Iterator[LocalTrial]:
+    """Two servers and two clients on this machine, prepared once."""
+    with local_trial() as trial:
+        trial.prepare()
+        yield trial
+
+
+@pytest.fixture
+def local(local_hosts: LocalTrial) -> Iterator[LocalTrial]:
+    """The same, for one test: whole before it, checked to be clean after it."""
+    local_hosts.make_whole()
+    yield local_hosts
+    local_hosts.check_clean()
+
+
+@pytest.fixture(scope="session")
+def lab_hosts(lab_of: LabOf) -> Iterator[LabTrial]:
+    """Three servers and three clients of a lab, prepared once."""
+    with lab_trial(lab_of(servers=3, clients=3)) as trial:
+        trial.prepare()
+        yield trial
+
+
+@pytest.fixture
+def on_lab(lab_hosts: LabTrial, lab_of: LabOf) -> Iterator[LabTrial]:
+    """The same, for one test: whole before it, checked to be clean after it."""
+    lab_of(servers=3, clients=3)  # repairs it
+    lab_hosts.make_whole()
+    yield lab_hosts
+    lab_hosts.check_clean()
