@@ -89,7 +89,10 @@ class Tracer:
         return self._names[trace_id] if self._verbose else str(trace_id)
 
     def profile(self, connection: int, trace_id: int, elapsed_ns: int) -> None:
-        self.histograms.setdefault(self._names[trace_id], Histogram()).add(elapsed_ns)
+        name = self._names[trace_id]
+        if name not in self.histograms:
+            self.histograms[name] = Histogram()
+        self.histograms[name].add(elapsed_ns)
         if self.stdio:
             self.event(connection, f"prof[{self.name(trace_id)}]={duration_text(elapsed_ns)}")
 
