@@ -2,199 +2,29 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The worker's command line (docs/architecture.md). Private to this collection.
+"""The worker's entry point. Private to this collection.
 
-Every subcommand imports what it needs when it runs: ``attach`` has to be quick. Exit status: 0 done, 1 refused or
-failed, 2 wrong usage, 3 the worker is not there.
+``attach`` is started once per host and run, through SSH, and everybody waits for it: so it goes its own way here, and
+the rest of the command line (:mod:`.commandline`) is imported for other commands only.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import sys
-from typing import Any
 
-from .errors import NotThere, WorkerError
-
-NOT_THERE = 3
+from . import attach
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one subcommand and return the exit status."""
     arguments = sys.argv[1:] if argv is None else argv
+    if arguments[:1] == ["attach"] and attach.understands(arguments[1:]):
+        return attach.main(arguments[1:])
     if arguments[:1] == ["pynetbench"]:
         from .._netbench import cli
 
         return int(cli.main(arguments[1:], os.environ))
-    options = _parser().parse_args(arguments)
-    try:
-        options.run(options)
-    except NotThere as problem:
-        print(f"worker: {problem}", file=sys.stderr)
-        return NOT_THERE
-    except (WorkerError, ValueError, OSError) as problem:
-        print(f"worker: {problem}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    from . import commandline
 
-
-def _parser() -> argparse.ArgumentParser:
-    place = argparse.ArgumentParser(add_help=False)
-    place.add_argument("--instance", default="default", help="which worker, where several are on a host")
-    place.add_argument("--state-dir", help="its state directory")
-    place.add_argument("--runtime-dir", help="the directory of its socket")
-    idle = argparse.ArgumentParser(add_help=False)
-    idle.add_argument("--idle-exit", type=float, metavar="SECONDS", help="end when idle for so long (0: never)")
-    as_json = argparse.ArgumentParser(add_help=False)
-    as_json.add_argument("--json", action="store_true", help="for programs")
-    of_run = argparse.ArgumentParser(add_help=False)
-    of_run.add_argument("run_id", metavar="RUN_ID")
-
-    parser = argparse.ArgumentParser(prog="worker", description="The worker of netbench.orchestrator.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def command(name: str, run: Any, text: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=text, parents=parents)
-        added.set_defaults(run=run)
-        return added
-
-    command("serve", _serve, "be the worker, in the foreground", place, idle)
-    command("start", _start, "have a worker in the background", place, idle)
-    command("attach", _attach, "join stdin and stdout to the worker", place)
-    command("accept-plan", _accept_plan, "check a plan from stdin and keep it", place)
-    command("export", _export, "a run's sealed outputs and journal as a tar stream", place, of_run)
-    command("status", _status, "what the worker is doing", place, as_json)
-    stop = command("stop", _stop, "end the sample that is going on", place, as_json)
-    stop.add_argument("--worker", action="store_true", help="end the worker too")
-    command("journal", _journal, "what happened in a run", place, as_json, of_run)
-    command("forget", _forget, "remove a run's folder and plan", place, as_json, of_run)
-    command("version", _version, "which worker this is", as_json)
-    parser.epilog = "pynetbench {client|server} [SCENARIO]: the embedded netbench driver"
-    return parser
-
-
-def _where(options: argparse.Namespace, *, give_up_root: bool = True) -> Any:
-    from . import storage
-
-    where = storage.directories(options.instance, state_dir=options.state_dir, runtime_dir=options.runtime_dir)
-    if give_up_root:
-        storage.give_up_root(where.state)
-    return where
-
-
-def _idle_exit(options: argparse.Namespace, default: float | None) -> float | None:
-    return default if options.idle_exit is None else (options.idle_exit or None)
-
-
-def _serve(options: argparse.Namespace) -> None:
-    from . import service
-
-    service.serve(_where(options), _idle_exit(options, None))
-
-
-def _start(options: argparse.Namespace) -> None:
-    from . import service
-
-    print(service.start(_where(options), _idle_exit(options, service.IDLE_EXIT_S)))
-
-
-def _attach(options: argparse.Namespace) -> None:
-    from . import client
-
-    ssh_connection = client.ssh_connection()  # while we may still look
-    where = _where(options)
-    with client.connect(str(where.socket), where.instance) as sock:
-        client.attach(sock, ssh_connection)
-
-
-def _accept_plan(options: argparse.Namespace) -> None:
-    from .._protocol import plan
-    from . import storage
-
-    where = _where(options)
-    encoded = sys.stdin.buffer.read(plan.LIMIT_BYTES + 1)
-    storage.create(where)
-    print(json.dumps({"plan_sha256": storage.store_plan(where, encoded)}))
-
-
-def _export(options: argparse.Namespace) -> None:
-    from . import export
-
-    export.export(_where(options), _run_id(options), sys.stdout.buffer)
-
-
-def _run_id(options: argparse.Namespace) -> str:
-    from .._protocol.plan import NAME
-
-    return str(NAME(options.run_id, ("RUN_ID",)))
-
-
-def _ask(options: argparse.Namespace, verb: str, **fields: Any) -> dict[str, Any]:
-    from . import client
-
-    where = _where(options)
-    with client.connect(str(where.socket), where.instance) as sock:
-        answer = client.ask(sock, verb, **fields)
-    return {name: value for name, value in answer.items() if name not in ("type", "received_ns", "sent_ns")}
-
-
-def _status(options: argparse.Namespace) -> None:
-    from . import texts
-
-    answer = _ask(options, "status")
-    print(json.dumps(answer) if options.json else texts.status(answer))
-
-
-def _stop(options: argparse.Namespace) -> None:
-    answer = _ask(options, "stop")
-    if options.worker:
-        _ask(options, "quit", why="stopped by a person")
-    said = "the sample was ended" if answer["stopped"] else "no sample was going on"
-    print(json.dumps(answer) if options.json else said + (", the worker ends" if options.worker else ""))
-
-
-def _journal(options: argparse.Namespace) -> None:
-    from . import journal, texts
-    from .errors import StorageError
-
-    where = _where(options)
-    records = journal.read(where.journal(_run_id(options)))
-    if not records:
-        raise StorageError(f"there is no journal of run {options.run_id!r} on this host.")
-    for record in records:
-        print(json.dumps(record) if options.json else texts.record(record))
-
-
-def _forget(options: argparse.Namespace) -> None:
-    import shutil
-
-    from . import history, journal, storage
-    from .errors import StorageError
-
-    where, run_id = _where(options), _run_id(options)
-    try:
-        _ask(options, "forget", run_id=run_id)
-    except NotThere:
-        storage.forget_current(where)
-    folder = where.run(run_id)
-    if not folder.is_dir() or folder.is_symlink():
-        raise StorageError(f"there is no run {run_id!r} on this host.")
-    plan_sha256 = history.of(journal.read(where.journal(run_id))).plan_sha256
-    if plan_sha256:
-        storage.forget_plan(where, plan_sha256)
-    shutil.rmtree(folder)
-    print(json.dumps({"forgotten": run_id}) if options.json else f"run {run_id} is forgotten")
-
-
-def _version(options: argparse.Namespace) -> None:
-    from . import about
-
-    program = about.program()
-    archive = (program["archive_sha256"] or "from sources")[:12]
-    print(
-        json.dumps(program) if options.json else f"worker {program['version']} ({archive}), Python {program['python']}"
-    )
+    return commandline.main(arguments)

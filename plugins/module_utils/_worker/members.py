@@ -27,7 +27,6 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TAIL_BYTES = 2048
 _CHUNK_BYTES = 1 << 20
 _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.)?", re.S)
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class Member:
@@ -145,5 +144,6 @@ def tail(path: Path, secrets: Iterable[str] = ()) -> str:
 
 
 def printable(text: str) -> str:
-    """Without control characters (but newlines and tabs) and terminal escapes."""
-    return _CONTROLS.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n")))
+    """Without terminal escapes and without what cannot be seen, but newlines and tabs."""
+    plain = _ESCAPES.sub("", text.replace("\r\n", "\n"))
+    return "".join(letter for letter in plain if letter in "\n\t" or letter.isprintable())

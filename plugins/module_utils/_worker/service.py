@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from . import about, client, daemon, storage
+from . import about, attach, client, daemon, storage
 from .errors import NotThere, Refused, WorkerError
 
 _START_DEADLINE_S = 15.0
@@ -50,7 +50,7 @@ def start(where: storage.Directories, idle_exit_s: float | None) -> str:
             raise Refused(
                 f"another version runs here (pid {running['pid']}) and is in the middle of run {running['run_id']}."
             )
-        client.ask(client.connect(str(where.socket), where.instance), "quit", why="replaced by another version")
+        _ask(where, "quit", why="replaced by another version")
         _wait(lambda: _running(where) is None, "the worker that is replaced does not end")
     storage.create(where)
     _spawn(where, idle_exit_s)
@@ -62,10 +62,14 @@ def start(where: storage.Directories, idle_exit_s: float | None) -> str:
 
 def _running(where: storage.Directories) -> dict[str, object] | None:
     try:
-        with client.connect(str(where.socket), where.instance) as sock:
-            return client.ask(sock, "status")
+        return _ask(where, "status")
     except NotThere:
         return None
+
+
+def _ask(where: storage.Directories, verb: str, **fields: str) -> dict[str, object]:
+    with attach.connect(str(where.socket), where.instance) as sock:
+        return client.ask(sock, verb, **fields)
 
 
 def _wait(true: Callable[[], bool], problem: str) -> None:

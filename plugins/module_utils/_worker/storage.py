@@ -12,14 +12,13 @@
     STATE/current                                  the run that was loaded last and is not finished
     RUNTIME/worker.sock, worker.pid (locked)       0700
 
-Root never works in a directory of somebody else: :func:`give_up_root` takes on the owner's rights first.
+Root never works in a directory of somebody else: ``place.give_up_root`` takes on the owner's rights first.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import stat
 import tempfile
 from collections.abc import Mapping
@@ -28,10 +27,8 @@ from pathlib import Path
 
 from .._protocol import plan as plans
 from .._protocol.schema import SchemaError
+from . import place
 from .errors import StorageError
-
-DEFAULT_INSTANCE = "default"
-_SOCKET_PATH_LIMIT = 107  # sun_path, unix(7)
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class Directories:
 
     @property
     def socket(self) -> Path:
-        return self.runtime / "worker.sock"
+        return Path(place.socket_in(str(self.runtime)))
 
     @property
     def lock(self) -> Path:
@@ -69,54 +66,16 @@ class Directories:
 
 
 def directories(instance: str, *, state_dir: str | None = None, runtime_dir: str | None = None) -> Directories:
-    """The directories of an instance, by who asks: root has the system's, everybody else their own."""
-    try:
-        plans.NAME(instance, ())
-    except SchemaError as problem:
-        raise StorageError(f"the instance {instance!r} has no usable name: {problem}") from None
-    uid = os.getuid()
-    if uid == 0:
-        state, runtime = Path("/var/lib/netbench-worker"), Path("/run/netbench-worker")
-    else:
-        home = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
-        state, runtime = Path(home) / "netbench-worker", Path(f"/tmp/netbench-worker-{uid}")
-    found = Directories(
-        instance=instance,
-        state=Path(state_dir) if state_dir else state / instance,
-        runtime=Path(runtime_dir) if runtime_dir else runtime / instance,
-    )
-    if len(os.fsencode(found.socket)) > _SOCKET_PATH_LIMIT:
-        raise StorageError(f"{found.socket} is too long for a socket: choose a shorter --runtime-dir.")
-    return found
-
-
-def give_up_root(state: Path) -> None:
-    """When root: take on the rights of the state directory's owner, for good. Without the directory nothing happens."""
-    if os.geteuid() != 0:
-        return
-    try:
-        found = os.lstat(state)
-    except FileNotFoundError:
-        return
-    if not stat.S_ISDIR(found.st_mode):
-        raise StorageError(f"{state} is not a directory.")
-    if found.st_uid == 0:
-        return
-    try:
-        entry = pwd.getpwuid(found.st_uid)
-        os.initgroups(entry.pw_name, entry.pw_gid)
-        os.setgid(entry.pw_gid)
-    except KeyError:
-        os.setgroups([])
-        os.setgid(found.st_gid)
-    os.setuid(found.st_uid)
+    """The directories of an instance, by who asks. Raises StorageError when there cannot be such ones."""
+    state, runtime = place.folders(instance, state_dir, runtime_dir)
+    return Directories(instance=instance, state=Path(state), runtime=Path(runtime))
 
 
 def create(where: Directories) -> None:
     """Make both directories with all that belongs in them, owner-only."""
     for folder in (where.state, where.runtime):
         folder.parent.mkdir(mode=0o755 if os.getuid() == 0 else 0o700, parents=True, exist_ok=True)
-    if where.runtime.parent == Path(f"/tmp/netbench-worker-{os.getuid()}"):
+    if str(where.runtime.parent) == place.shared_runtime(os.getuid()):
         check_private(where.runtime.parent)
     for folder in (where.state, where.runtime, where.state / "plans", where.state / "runs"):
         folder.mkdir(mode=0o700, exist_ok=True)
