@@ -13,30 +13,32 @@ version_added: "0.1.0"
 author:
   - The netbench.orchestrator authors (@netbench-orchestrator)
 description:
-  - Takes a suite (a workload, the values to try, the number of repeats) and the hosts of the play, and writes C(plan.json), which
-    M(netbench.orchestrator.coordinate) walks.
-  - Everything that can be checked is checked here, on the control node. That covers keys, units and placeholders, the number of hosts against
-    the workload and the scenario, addresses and ports that are used twice, the driver, and the results folder. A mistake is reported with
-    its file and line.
-  - The order of the samples is drawn from the suite's C(seed). With C(order=interleaved), each repeat is a random permutation of all points.
+  - Takes a suite (a workload, the values to try, the number of repeats) and the hosts of the play, and writes
+    C(plan.json), which M(netbench.orchestrator.coordinate) walks.
+  - Everything that can be checked is checked here, on the control node. That covers keys, units and placeholders, the
+    number of hosts against the workload and the scenario, addresses and ports that are used twice, the driver, and
+    the results folder. A mistake is reported with its file and line.
+  - The order of the samples is drawn from the suite's C(seed). With C(order=interleaved), each repeat is a random
+    permutation of all points.
 options:
   suite:
     description:
-      - The suite as a mapping, or the path of a YAML file that holds it. A bare name is looked for in the folder C(suites).
-      - Its keys are C(name), C(workload), C(parameters), C(grid), C(repeats), C(seed), C(order), C(retry_budget), C(max_start_skew),
-        C(on_host_failure) and C(steps).
+      - The suite as a mapping, or the path of a YAML file that holds it. A bare name is looked for in the folder
+        C(suites).
+      - Its keys are C(name), C(workload), C(parameters), C(grid), C(repeats), C(seed), C(order), C(retry_budget),
+        C(max_start_skew), C(on_host_failure) and C(steps).
     type: raw
     required: true
   workload:
     description:
-      - The workload as a mapping, the path of a YAML file, or a name, V(netbench), V(pynetbench), V(command), or that of a file in
-        the folder C(workloads) of the playbook or the role.
+      - The workload as a mapping, the path of a YAML file, or a name, V(netbench), V(pynetbench), V(command), or that
+        of a file in the folder C(workloads) of the playbook or the role.
       - The default is the suite's own C(workload).
     type: raw
   groups:
     description:
-      - For each group of the workload its hosts. A value is an inventory group or a host, several of them joined by a colon or comma, or a
-        list of such.
+      - For each group of the workload its hosts. A value is an inventory group or a host, several of them joined by a
+        colon or comma, or a list of such.
       - The default is the inventory group of the same name.
       - Of an inventory group, the hosts that this play has count.
     type: dict
@@ -61,14 +63,17 @@ options:
   run_id:
     description:
       - The name of the run. The default is the time, the suite's name and four random characters.
-      - When the results hold a plan of this name for the same samples on the same hosts, that plan is used, so that its run can be taken up.
+      - When the results hold a plan of this name for the same samples on the same hosts, that plan is used, so that
+        its run can be taken up.
     type: str
 notes:
-  - The task runs once for all hosts of the play. Use it with C(run_once) so that its result is registered on every host.
+  - The task runs once for all hosts of the play. Use it with C(run_once) so that its result is registered on every
+    host.
   - It refuses C(serial), and a play that has lost hosts that the plan needs.
-  - Of each host these variables or facts are read, C(netbench_address) (default C(ansible_host), then the inventory name),
-    C(netbench_bind_address) (default that address, if it is an IP address), C(netbench_port), C(netbench_interface), C(netbench_environment),
-    C(netbench_secret_environment), C(netbench_tools) and C(netbench_worker).
+  - Of each host these variables or facts are read, C(netbench_address) (default C(ansible_host), then the inventory
+    name), C(netbench_bind_address) (default that address, if it is an IP address), C(netbench_port),
+    C(netbench_interface), C(netbench_environment), C(netbench_secret_environment), C(netbench_tools) and
+    C(netbench_worker).
   - C(plan.json) is readable by its owner only, since environments may hold secrets.
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes

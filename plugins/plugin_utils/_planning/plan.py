@@ -109,7 +109,7 @@ class RunPlan:
         """Whether the other plan runs the same samples on the same hosts (certificates and dates may differ)."""
 
         def essence(plan: RunPlan) -> tuple[Any, ...]:
-            places = [(entry.host, entry.address, entry.instance) for entry in plan.workers.values()]
+            places = [(entry.host, entry.address, entry.instance) for _, entry in sorted(plan.workers.items())]
             parameters = [point.parameters for point in plan.points]
             return (
                 plan.workload,
@@ -151,7 +151,7 @@ def to_document(plan: RunPlan) -> dict[str, Any]:
 
 
 def to_json(plan: RunPlan) -> str:
-    return json.dumps(to_document(plan), sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n"
+    return json.dumps(to_document(plan), separators=(",", ":"), allow_nan=False) + "\n"
 
 
 def from_json(text: str) -> RunPlan:

@@ -48,7 +48,10 @@ def test_every_worker_gets_a_valid_plan(planning, workload, servers, clients, po
         assert entry.sha256 == worker_plan.digest(entry.encoded)
         assert list(built.samples) == [sample.point for sample in plan.samples]
         assert not [text for text in texts(entry.document["points"]) if "${" in text]
-    assert plans.from_json(plans.to_json(plan)) == plan
+    read = plans.from_json(plans.to_json(plan))
+    assert read == plan
+    assert list(read.groups) == ["servers", "clients"]
+    assert read.same_run(plan)
     assert planning.planned(workload, **same) == plan
 
 
@@ -401,3 +404,12 @@ def test_a_hundred_hosts_and_two_hundred_samples(planning):
     plan = planning.planned("netbench", servers=90, clients=10, grid={"driver": ["tcp", "s2n-quic"]}, repeats=100)
     assert len(plan.samples) == 200
     assert time.perf_counter() - begun < 10  # 0.4 s on a quiet machine; the bound only catches a change of order
+
+
+def test_same_run_is_about_what_runs_where(planning):
+    plan = planning.planned("netbench", parameters={"driver": "s2n-quic"})
+    again = planning.planned("netbench", parameters={"driver": "s2n-quic"})
+    assert plan != again  # certificates are made anew
+    assert plan.same_run(again)
+    assert not plan.same_run(planning.planned("netbench", parameters={"driver": "s2n-quic"}, repeats=2))
+    assert not plan.same_run(planning.planned("netbench", parameters={"driver": "s2n-tls"}))
