@@ -30,6 +30,9 @@ from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.errors import CoordinatorError
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.progress import Progress
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.plan import RunPlan, Step, from_json
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results import folder as folders
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.errors import ResultsError
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.publish import publish
 
 display = Display()
 
@@ -75,7 +78,15 @@ class ActionModule(ActionBase):
             outcome = asyncio.run(coordinator.run())
         except CoordinatorError as problem:
             raise self._fail(str(problem), {"run_id": plan.run_id, "folder": str(folder)}) from problem
+        if outcome.interrupted:  # no later task will report: ansible-playbook does not wait
+            self._report(folder)
         return self._result(plan, folder, outcome)
+
+    def _report(self, folder: Path) -> None:
+        try:
+            publish(folders.find(folder.name, folder.parent))
+        except ResultsError as problem:
+            display.warning(f"no report was made: {problem}")
 
     def _read(self, value: Any) -> tuple[Path, RunPlan]:
         path = value.get("path") if isinstance(value, dict) else value

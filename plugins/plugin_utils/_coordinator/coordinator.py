@@ -58,6 +58,7 @@ class Outcome:
     samples: list[dict[str, Any]] = field(default_factory=list)  # the record's lines
     collected: list[Collected] = field(default_factory=list)
     resumed: bool = False
+    interrupted: bool = False  # by a signal: ansible-playbook is gone, or going
 
 
 class Coordinator:
@@ -101,6 +102,7 @@ class Coordinator:
             if outcome.verdict != "paused":
                 await self._bring_home(record, outcome)
         finally:
+            outcome.interrupted = self._stopping is not None
             await self._fleet.close(finish=outcome.verdict != "paused")
             ticker.cancel()
             record.close()
