@@ -241,8 +241,9 @@ def sampler(content: bytes) -> Sampled:
         for name, value in values.items():
             if value is not None:
                 instants, readings = columns.setdefault(name, ([], []))
+                falls = name != "rss_bytes" and readings and value < readings[-1]
                 instants.append(last_ns)
-                readings.append(value)
+                readings.append(readings[-1] if falls else value)  # a counter never goes back
     frozen = {name: (tuple(instants), tuple(readings)) for name, (instants, readings) in columns.items()}
     rss = frozen.pop("rss_bytes", ((), ()))
     return Sampled(counters={name: column for name, column in frozen.items() if len(column[0]) > 1}, rss_bytes=rss)

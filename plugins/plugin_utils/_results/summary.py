@@ -141,7 +141,7 @@ def headline(summary: Summary) -> dict[str, Any]:
         "verdict": summary.verdict,
         "samples_ok": sum(len(point.used) for point in summary.points),
         "samples_wanted": sum(point.wanted for point in summary.points),
-        "goodput_bps": next(iter(goodputs.values())) if len(goodputs) == 1 else goodputs,
+        "goodput_bps": goodputs if len(goodputs) > 1 else next(iter(goodputs.values()), None),
         "start_skew_max_us": max(known, default=None),
     }
 

@@ -30,7 +30,8 @@ def write_run(tmp_path: Path) -> Callable[..., Path]:
     fixture = _load()
 
     def write(**shape: Any) -> Path:
-        path: Path = fixture.write_run(tmp_path / "results", fixture.Shape(**shape))
+        run_id = f"20261121T110500Z-incast-k3f{len(list(tmp_path.glob('results/*')))}"
+        path: Path = fixture.write_run(tmp_path / "results", fixture.Shape(**shape), run_id=run_id)
         return path
 
     return write

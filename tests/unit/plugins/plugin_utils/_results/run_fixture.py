@@ -185,16 +185,16 @@ class SampleWriter:
 
     def _sampler(self, first: int, last: int, rx: float, tx: float) -> str:
         rows, tick = [], int(self.shape.sampler_s * SECOND)
-        for position, at_ns in enumerate(range(first - tick // 2, last + tick, tick)):
+        for at_ns in range(first - tick // 2, last + tick, tick):
             active_s = (min(max(at_ns, first), last) - first) / SECOND
             rows.append(
                 {
-                    "mono_ns": at_ns, "wall_ns": at_ns, "cpu_s": active_s * (0.6 + 0.02 * self.random.random()),
+                    "mono_ns": at_ns, "wall_ns": at_ns, "cpu_s": active_s * 0.6 + 0.05 * self.random.random(),
                     "rss_bytes": 20_000_000,
                     "rx_bytes": int(active_s * rx * 1.02), "tx_bytes": int(active_s * tx * 1.02),
                     "rx_packets": int(active_s * rx / 1448), "tx_packets": int(active_s * tx / 1448),
-                    "rx_dropped": 0, "tx_dropped": 0, "tcp_retransmits": position * 3, "softirq_s": active_s * 0.05,
-                    "steal_s": 0.0,
+                    "rx_dropped": 0, "tx_dropped": 0, "tcp_retransmits": int(active_s * 6),
+                    "softirq_s": active_s * 0.05, "steal_s": 0.0,
                 }
             )  # fmt: skip
         return "".join(json.dumps(row) + "\n" for row in rows)
