@@ -44,6 +44,8 @@ class Event:
         self.is_set = False
 
 
+LONGEST_POLL_S = 3600.0
+"""A scenario may sleep longer than epoll can count; then it is asked again."""
 _NOW = Event()
 _NOW.is_set = True
 
@@ -186,7 +188,9 @@ class Loop:
                 raise DriverError(
                     "nothing can go on: every thread of the scenario waits for another one; see its park and unpark"
                 )
-            timeout_s = max(0, self._timers[0][0] - monotonic_ns()) / 1e9 if self._timers else -1
+            timeout_s = LONGEST_POLL_S
+            if self._timers:
+                timeout_s = min(max(0, self._timers[0][0] - monotonic_ns()) / 1e9, LONGEST_POLL_S)
         for descriptor, mask in self._epoll.poll(timeout_s):
             watched = self._watched.get(descriptor)
             if watched is None:

@@ -98,6 +98,19 @@ def test_threads_that_wait_for_each_other_are_noticed(loop):
         loop.run(loop.together([stuck(), stuck()]))
 
 
+def test_a_sleep_longer_than_the_kernel_can_count_is_a_sleep(loop):
+    def sleeper():
+        yield (None, in_ms(2**64))
+
+    def short():
+        yield (None, in_ms(5))
+
+    task = loop.spawn(sleeper(), background=True)
+    loop.run(short())
+    loop.cancel(task)
+    assert loop.pending_timers == 1
+
+
 def test_many_waits_for_one_deadline_leave_few_timers(loop):
     event = Event(external=True)
     deadline = in_ms(60_000)
