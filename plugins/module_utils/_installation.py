@@ -261,7 +261,8 @@ class Installation:
             for path in self.leftovers():
                 gone.append(path)
                 shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
-        for folder in {os.path.dirname(path) for path in gone} - {UNIT_DIR, "/tmp", "/run", "/var/lib"}:
+        mine = [*gone, self.place["state_dir"], self.place["runtime_dir"]]  # systemd takes the latter away by itself
+        for folder in {os.path.dirname(path) for path in mine} - {UNIT_DIR, "/tmp", "/run", "/var/lib"}:
             if os.path.isdir(folder) and not os.listdir(folder):
                 os.rmdir(folder)
         if self.as_service:
