@@ -220,14 +220,14 @@ def _reported(walk: Walk, event: Reported, course: Course) -> Next:
         refused = replace(walk, over=walk.over | {host})
         if walk.verdict:
             return _end_when_all_over(refused, (), course)
-        return _lose(refused, course, "failed", host, event.reason or "refused")
+        return _lose(refused, course, "failed", host, _where(event))
     if event.kind == "failed":
-        return (walk, ()) if walk.verdict else _lose(walk, course, "failed", host, event.reason or "failed")
+        return (walk, ()) if walk.verdict else _lose(walk, course, "failed", host, _where(event))
     if event.kind == "late":
         reason = "was told of T0 too late to keep it"
         return (walk, ()) if walk.verdict else _lose(walk, course, "invalid", host, reason)
     if event.kind == "aborted":
-        return (walk, ()) if walk.verdict else _lose(walk, course, "aborted", host, event.reason or "was stopped")
+        return (walk, ()) if walk.verdict else _lose(walk, course, "aborted", host, _where(event))
     rank = course.rank(host, event.state)
     if rank <= walk.rank(host):
         return walk, ()
@@ -235,6 +235,12 @@ def _reported(walk: Walk, event: Reported, course: Course) -> Next:
     if walk.verdict:
         return _end_when_all_over(known, (), course)
     return _advance(known, (), course)
+
+
+def _where(event: Reported) -> str:
+    """The reason, with the state that the host was in."""
+    reason = event.reason or event.kind
+    return reason if f"state {event.state!r}" in reason else f"in state {event.state!r}: {reason}"
 
 
 def _know(walk: Walk, host: str, rank: int, course: Course) -> Walk:
