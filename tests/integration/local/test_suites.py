@@ -10,7 +10,9 @@ from netbench_trial.trial import PLAYBOOKS, USUAL, LocalTrial
 
 
 def test_a_grid_of_two_by_two_repeats_is_walked_by_one_task(local: LocalTrial) -> None:
-    finished = local.walk("command", parameters=pair(duration_s=0.3), grid={"server_signal": ["TERM", "INT"]}, repeats=2)
+    finished = local.walk(
+        "command", parameters=pair(duration_s=0.3), grid={"server_signal": ["TERM", "INT"]}, repeats=2
+    )
     finished.ok()
     rows = [row for row in local.run.rows if row["verdict"] == "ok"]
     assert Counter(row["param.server_signal"] for row in rows) == {"TERM": 2, "INT": 2}
@@ -56,7 +58,9 @@ def test_preparations_are_made_for_each_sample_and_undone(local: LocalTrial) -> 
     """`prepare` before the first process, `undo` after the last; here they move a mark in a file."""
     log = local.folder / "prepared"
     workload = inline(
-        prepare=[{"command": ["/bin/sh", "-c", f"echo prepare >> {log}"], "undo": ["/bin/sh", "-c", f"echo undo >> {log}"]}],
+        prepare=[
+            {"command": ["/bin/sh", "-c", f"echo prepare >> {log}"], "undo": ["/bin/sh", "-c", f"echo undo >> {log}"]}
+        ],
         client=["/bin/sh", "-c", f"echo run >> {log}"],
     )
     local.walk(workload, repeats=2, groups={"servers": ["server1"], "clients": ["client1"]}).ok()
@@ -67,7 +71,9 @@ def test_preparations_are_made_for_each_sample_and_undone(local: LocalTrial) -> 
 
 def test_groups_may_have_any_names_and_be_lists_of_hosts(local: LocalTrial) -> None:
     """A foreign inventory's names; two servers serve one client."""
-    local.walk("command", parameters=pair(duration_s=0.3), groups={"servers": ["client2", "server2"], "clients": "server1"}).ok()
+    local.walk(
+        "command", parameters=pair(duration_s=0.3), groups={"servers": ["client2", "server2"], "clients": "server1"}
+    ).ok()
     line = local.run.samples[-1]
     assert {host: about["group"] for host, about in line["hosts"].items()} == {
         "client2": "servers", "server2": "servers", "server1": "clients",
@@ -82,7 +88,11 @@ def inline(*, prepare: list[dict[str, list[str]]], client: list[str]) -> dict[st
         "groups": {
             "servers": {
                 "ports": {"main": {"number": 5201}},
-                "processes": {"server": {"command": ["/usr/bin/env", "python3", "-c", SERVER, "${host.bind}", "${host.port.main}"]}},
+                "processes": {
+                    "server": {
+                        "command": ["/usr/bin/env", "python3", "-c", SERVER, "${host.bind}", "${host.port.main}"]
+                    }
+                },
                 "states": {"running": {"reached": {"rule": "listening"}}},
                 "stop": {"rule": "signal"},
             },

@@ -29,7 +29,8 @@ CHARTS = {"results", "goodput", "cpu", "retransmits", "starts", "skew"}
 LIMIT_S = 120
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--virtual-time-budget=5000",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+    "--virtual-time-budget=5000",
     "--proxy-server=127.0.0.1:9", "--enable-logging=stderr", "--v=0",
 )  # fmt: skip
 
