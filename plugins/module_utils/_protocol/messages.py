@@ -11,12 +11,14 @@ every exchange is a clock sample.
 
 ::
 
-    coordinator -> worker                                worker -> coordinator hello  {id, protocol, coordinator,
-    run_id, takeover}  reply {…facts of the host, status, reports still unacknowledged} clock  {id}
-    reply {wall_ns} load   {id, run_id, plan_sha256, lease_s}             reply {}            or reply {refused: why}
-    enter  {sample, attempt, state, at_ns?, lease_s}      report {kind: reached|armed|late|refused|failed|…} stop
-    {reason}                                       report {kind: aborted}, then report {kind: ended} finish {id,
-    run_id}                                   reply {}            the run is over, the worker is idle again
+    coordinator -> worker                                worker -> coordinator
+
+    hello  {id, protocol, coordinator, run_id, takeover} reply {host, status, reports of the latest sample}
+    clock  {id}                                          reply {wall_ns}
+    load   {id, run_id, plan_sha256, lease_s}            reply {}   or reply {refused: why}
+    enter  {sample, attempt, state, at_ns?, lease_s}     report {kind: reached|armed|late|refused|failed|…}
+    stop   {reason}                                      report {kind: aborted}, then report {kind: ended}
+    finish {id, run_id}                                  reply {}   the run is over, the worker is idle again
 
 Reports (``kind``): ``reached`` a state; ``armed`` processes wait for T0; ``late`` T0 was too near, nothing was
 started; ``failed`` / ``aborted`` at once when it happens, with the reason; ``ended`` when after that every process is

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,17 @@ ENVIRONMENT = mapping_of(
 SECONDS = number(minimum=0.001, maximum=7 * 86400)
 SIGNAL = choice("TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "KILL")
 
+
+def _expression(value: Any, path: schema.Path) -> str:
+    """A regular expression of Python's ``re``."""
+    pattern: str = text(minimum=1, maximum=1000)(value, path)
+    try:
+        re.compile(pattern)
+    except (re.error, RecursionError) as problem:
+        raise SchemaError(path, f"is not a regular expression: {problem}.", value) from problem
+    return pattern
+
+
 PORT = Record(
     port=integer(minimum=1, maximum=65535),
     protocol=(choice("tcp", "udp"), "tcp"),
@@ -48,7 +60,7 @@ REACHED = schema.variant(
     prepared=Record(),  # files placed, binaries checked, processes held at their gates
     started=Record(),  # every process has executed its program
     listening=Record(ports=list_of(PORT, minimum=1)),  # observed, and owned by the sample's processes
-    line=Record(file=NAME, pattern=text(minimum=1, maximum=1000)),  # a line of that file matches (re.search)
+    line=Record(file=NAME, pattern=_expression),  # a line of that file matches (re.search)
     probe=Record(command=COMMAND, period_s=(SECONDS, 0.1)),  # this command exits 0
     stopped=Record(),  # processes ended as they should, none is left, outputs sealed
 )
@@ -223,7 +235,10 @@ def build(document: Mapping[str, Any]) -> Plan:
 def _point(record: dict[str, Any], inputs: Mapping[str, str], path: schema.Path) -> Point:
     states = tuple(State(**state) for state in record["states"])
     _check_states(states, (*path, "states"))
+    taken = {f"{process['name']}.{kind}" for process in record["processes"] for kind in ("stdout", "stderr")}
     for name, sha256 in record["files"].items():
+        if name in taken or name in RESERVED_FILES:
+            raise SchemaError((*path, "files", name), "the worker writes a file of this name itself.", name)
         if sha256 not in inputs:
             raise SchemaError((*path, "files", name), "its content is not among the inputs.", name)
     names = [process["name"] for process in record["processes"]]
@@ -272,4 +287,5 @@ def _check_states(states: tuple[State, ...], path: schema.Path) -> None:
             )
 
 
+RESERVED_FILES = ("seal.json", "sampler.jsonl", "prepare.log")
 RESERVED_STATES = ("idle", "failed", "aborted")

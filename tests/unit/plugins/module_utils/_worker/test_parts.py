@@ -185,7 +185,10 @@ def test_a_bound_address_takes_what_is_meant_for_it(bound, wanted, covers):
 
 
 def test_addresses_of_proc_net_are_read(monkeypatch):
-    table = "  sl\n   0: 00000000000000000000000001000000:1151 0:0 0A 0 0 0 0 0 4711 1\n   1: 0100007F:0050 0:0 01 0 0 0 0 0 5 1\n"
+    table = (
+        "  sl\n   0: 00000000000000000000000001000000:1151 0:0 0A 0 0 0 0 0 4711 1\n"
+        "   1: 0100007F:0050 0:0 01 0 0 0 0 0 5 1\n"
+    )
     monkeypatch.setattr(linux, "read_text", lambda path: table if path.endswith("tcp6") else "")
     assert ports.listeners("tcp") == [ports.Listener("tcp", "::1", 4433, "4711")]
 
