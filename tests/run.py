@@ -51,6 +51,7 @@ NEEDS: dict[str, Callable[[], str]] = {
     "containers": missing_program("podman", "runc", "debootstrap", "nft", "ssh"),
     "chromium": missing_program("chromium"),
     "cargo": missing_program("cargo"),
+    "compiler": missing_program("cc"),
 }
 
 
@@ -121,6 +122,7 @@ def environment_of(step: Step, folder: Path) -> dict[str, str]:
         "LC_ALL": "C.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",
         "NO_COLOR": "1",
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
         "ANSIBLE_NOCOLOR": "1",
         "VIRTUAL_ENV": str(folder),
     }

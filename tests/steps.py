@@ -50,6 +50,11 @@ def pytest(*arguments: str) -> tuple[str, ...]:
     return ("{python}", "-m", "pytest", "--junitxml={junit}", *arguments)
 
 
+def play(*arguments: str) -> tuple[str, ...]:
+    """The command of a step that runs a playbook."""
+    return ("{bin}/ansible-playbook", *arguments)
+
+
 STEPS = (
     Step("ruff", ("{bin}/ruff", "check", "."), 60, ("checks",)),
     Step("format", ("{bin}/ruff", "format", "--check", "."), 60, ("checks",)),
@@ -79,5 +84,18 @@ STEPS = (
     ),
     Step("changelog", ("{bin}/antsibull-changelog", "lint"), 60, ("checks",)),
     Step("sanity", ("{python}", "tests/checks/sanity.py"), 600, ("checks",)),
-    Step("artefact", pytest("tests/artefact"), 420, ("artefact",)),
+    Step("incast", play("incast.yml", "-i", "inventories/local", "-e", "run_results=.cache/test-results"), 120),
+    Step(
+        "incast-newest-core",
+        play("incast.yml", "-i", "inventories/local", "-e", "run_results=.cache/test-results"),
+        240,
+        ("newest",),
+        environment="newest",
+    ),
+    Step("artefact", pytest("tests/artefact"), 420),
+    Step("drivers", play("tests/drivers/build.yml"), 1200, needs=("cargo", "compiler")),
+    Step("pynetbench", pytest("tests/integration/pynetbench"), 300, ("integration",)),
+    Step("local", pytest("tests/integration/local"), 600, ("integration",)),
+    Step("lab", pytest("tests/lab"), 600, needs=("root", "containers")),
+    Step("aws", pytest("tests/integration/aws"), 600, ("integration",), environment="amazon"),
 )
