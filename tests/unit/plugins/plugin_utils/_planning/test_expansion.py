@@ -62,7 +62,8 @@ def point_of(plan, host, point=0):
 def test_netbench_environment(planning):
     plan = planning.planned("netbench", servers=2, clients=2, parameters={"driver": "s2n-quic", "max_mtu": 1500})
     server, client = point_of(plan, "s1"), point_of(plan, "c1")
-    assert server["processes"][0]["command"] == ["s2n-netbench-driver-server-s2n-quic", "scenario.json"]
+    program = "s2n-netbench-driver-server-s2n-quic"
+    assert server["processes"][0]["command"] == [program, "--ip", "10.0.0.1", "scenario.json"]
     assert {
         name: value for name, value in server["processes"][0]["environment"].items() if name not in ("PATH", "LC_ALL")
     } == {
