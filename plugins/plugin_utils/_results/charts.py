@@ -13,6 +13,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from .records import Point
@@ -54,7 +55,7 @@ def sample_chart(measured: Measured, point: Point, budget: ChartBudget) -> dict[
         "hosts": {},
     }
     if span:
-        bins = min(budget.bins, max(2, int((span[1] - span[0]) / _finest(measured))))
+        bins = min(budget.bins, max(2, int(4 * (span[1] - span[0]) / _finest(measured))))
         edges = [span[0] + (span[1] - span[0]) * i // bins for i in range(bins + 1)]
         chart["edges_s"] = [_s(edge - zero_ns) for edge in edges]
         chart["hosts"] = {name: _curves(measured, data, edges) for name, data in measured.hosts.items()}
@@ -79,11 +80,9 @@ def _span(measured: Measured) -> tuple[int, int] | None:
 
 
 def _finest(measured: Measured) -> float:
-    """The usual distance of readings, ns: a bin narrower than that would only show the readings' rhythm."""
+    """The usual distance of readings, ns: bins much narrower than that would show nothing more."""
     gaps = [
-        statistics.median(
-            b - a for a, b in zip(data.received.series.at_ns, data.received.series.at_ns[1:], strict=False)
-        )
+        statistics.median(b - a for a, b in pairwise(data.received.series.at_ns))
         for data in measured.hosts.values()
         if data.received
     ]
@@ -111,14 +110,18 @@ def _curves(measured: Measured, data: HostData, edges: Sequence[int]) -> dict[st
 
 def _rates(at_ns: Sequence[int], values: Sequence[float], edges: Sequence[int], scale: float) -> list[float]:
     counts = [reading(at_ns, values, edge) for edge in edges]
-    pairs = zip(edges, edges[1:], counts, counts[1:], strict=False)
-    return [_short((after - before) * scale / ((right - left) / 1e9)) for left, right, before, after in pairs]
+    pairs = zip(pairwise(edges), pairwise(counts), strict=True)
+    return [_short((after - before) * scale / ((right - left) / 1e9)) for (left, right), (before, after) in pairs]
 
 
 def _coarse(at_ns: Sequence[int], values: Sequence[float], edges: Sequence[int]) -> dict[str, list[float]]:
     """Rates between the sampler's own readings (seconds apart, not fine bins); times are shares of the span."""
-    inside = [at for at in at_ns if edges[0] + 1_000_000 < at < edges[-1] - 1_000_000]
-    marks = [edges[0], *inside[:: max(1, len(inside) // len(edges))], edges[-1]]
+    least_ns = max((edges[-1] - edges[0]) / len(edges), statistics.median(b - a for a, b in pairwise(at_ns)) / 2)
+    marks = [edges[0]]
+    for at in at_ns:  # a stretch much shorter than a tick would show the counter's granularity as a spike
+        if at - marks[-1] >= least_ns and edges[-1] - at >= least_ns:
+            marks.append(at)
+    marks.append(edges[-1])
     length = edges[-1] - edges[0]
     rates = _rates(at_ns, values, marks, 1.0)
     return {"at": [round((mark - edges[0]) / length, 4) for mark in marks], "rate": rates}

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from .parsers import Parsed
 from .records import HostSample
@@ -81,7 +82,7 @@ def _best(
 
 def covers(series: Series, stretch: tuple[int, int]) -> bool:
     """The readings reach from before the stretch to behind it, give or take one tick."""
-    tick_ns = max(b - a for a, b in zip(series.at_ns, series.at_ns[1:], strict=False))
+    tick_ns = max(b - a for a, b in pairwise(series.at_ns))
     return series.start_ns <= stretch[0] + tick_ns and series.stop_ns >= stretch[1] - tick_ns
 
 

@@ -55,6 +55,7 @@
   // Results: per grid point the samples, the median and its interval.
   function drawResults() {
     const metric = data.metrics[Number(byId("metric").value)];
+    byId("metric").closest(".controls").hidden = !metric;
     if (!metric) return draw("chart-results", [], {}, "No sample is ok, so there is nothing to sum up.");
     const points = data.points.filter((point) => point.metrics[metric.name]);
     const found = points.map((point) => point.metrics[metric.name]);
