@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -107,7 +108,7 @@ def _barrier_ms(sample: dict[str, Any]) -> float:
 
 def _beside_window_s(samples: list[dict[str, Any]]) -> float:
     """From one T0 to the next, without the window: what a repeat costs."""
-    pairs = zip(samples, samples[1:], strict=False)
+    pairs = itertools.pairwise(samples)
     return round(statistics.median((b["t0_ns"] - a["t0_ns"]) / 1e9 - a["window_s"] for a, b in pairs), 3)
 
 

@@ -27,7 +27,7 @@ GOALS = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--hosts", type=int, nargs="+", default=[4, 8, 16], help="numbers of lab hosts (default: 4 8 16)")
+    parser.add_argument("--hosts", type=int, nargs="+", default=[4, 8, 16], help="of the lab (default: 4 8 16)")
     parser.add_argument("--repeats", type=int, default=30, help="samples per number of hosts (default: 30)")
     parser.add_argument("--json", type=Path, default=Path("results/bench.json"), help="default: results/bench.json")
     arguments = parser.parse_args()

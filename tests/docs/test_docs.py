@@ -71,7 +71,7 @@ ALL = [block for page in PAGES if page.exists() for block in blocks(page)]
 def test_every_block_says_whether_it_is_run(block: Block) -> None:
     assert block.commands, "a block of commands whose lines do not begin with '$ '"
     assert re.fullmatch(r"run(: lab)?|not run: .{10,}", block.mark), (
-        "say <!-- run -->, or <!-- not run: why -->, above it"
+        "write <!-- run --> or <!-- not run: why --> above it"
     )
 
 
