@@ -58,7 +58,7 @@ def test_what_is_missing_is_said_with_the_way_out(
         "ansible-galaxy collection install amazon.aws",
         f"{sys.executable} -m pip install boto3",
         "AWS_PROFILE, or AWS_ACCESS_KEY_ID",
-        "AWS_REGION (now eu-central-1)",
+        "AWS_DEFAULT_REGION (now eu-central-1)",
         "netbench=default, netbench_group=servers or clients",
     ):
         assert way_out in said
