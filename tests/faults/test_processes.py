@@ -39,10 +39,8 @@ def test_a_client_exits_3(local: LocalTrial) -> None:
     """Its last words are in the message; the other client, which would go on for long, is stopped at once."""
     client = on_client(1, "sleep 0.3; echo cannot open the flux capacitor >&2; exit 3", others="exec sleep 60")
     finished = local.walk("command", parameters=pair(client=client, duration_s=60))
-    line = went_wrong(
-        local, finished, culprit="client2", because=("in state 'running'", "exited with status 3", "cannot open the flux capacitor"),
-        within_s=BOUND_S,
-    )  # fmt: skip
+    because = ("in state 'running'", "exited with status 3", "cannot open the flux capacitor")
+    line = went_wrong(local, finished, culprit="client2", because=because, within_s=BOUND_S)
     (process,) = line["hosts"]["client2"]["processes"]
     assert process["exit_status"] == 3
     others = {host: about["verdict"] for host, about in line["hosts"].items() if host != "client2"}
@@ -80,17 +78,18 @@ def test_a_server_never_listens(local: LocalTrial) -> None:
                 "states": {"running": {"reached": {"rule": "listening"}, "deadline": "1s"}},
                 "stop": {"rule": "signal"},
             },
-            "clients": {"processes": {"client": {"command": ["sleep", "1"]}}, "states": {"running": {"entry": "at_t0", "reached": {"rule": "started"}}}},
+            "clients": {
+                "processes": {"client": {"command": ["sleep", "1"]}},
+                "states": {"running": {"entry": "at_t0", "reached": {"rule": "started"}}},
+            },
         },
-    }  # fmt: skip
+    }
     finished = local.walk(workload)
     reason = local.run.samples[-1]["reason"]
     culprit = reason.partition(":")[0]
     assert culprit in ("server1", "server2")
-    line = went_wrong(
-        local, finished, culprit=culprit,
-        because=("'running'", "within 1 s", f"{local.addresses[culprit]}:{local.port}", "no licence found"), within_s=BOUND_S,
-    )  # fmt: skip
+    because = ("'running'", "within 1 s", f"{local.addresses[culprit]}:{local.port}", "no licence found")
+    line = went_wrong(local, finished, culprit=culprit, because=because, within_s=BOUND_S)
     assert line["hosts"]["client1"]["processes"] == [] or line["hosts"]["client1"]["processes"][0]["start_ns"] is None
     assert line["t0_ns"] is None, "clients are not released without their servers"
 

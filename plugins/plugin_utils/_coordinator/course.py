@@ -33,7 +33,7 @@ def lease_s(course: Course, host: str, position: int, margin_s: float) -> float:
     group = course.group_of(host)
     total = 0.0
     for distance, step in enumerate(course.steps[max(0, position) :]):
-        total += step.deadline_s + margin_s
         if distance and step.group == group and step.entry != "by_itself":
             break
+        total += step.deadline_s + margin_s
     return total

@@ -24,6 +24,6 @@ def on_interrupt(interrupt: Callable[[str], None]) -> None:
     the process.
     """
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGINT, interrupt, "interrupted by the user")
-    loop.add_signal_handler(signal.SIGTERM, interrupt, "ended from outside")
+    loop.add_signal_handler(signal.SIGINT, interrupt, "interrupted by Ctrl-C")
+    loop.add_signal_handler(signal.SIGTERM, interrupt, "interrupted: ansible-playbook ended (Ctrl-C, or a signal)")
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

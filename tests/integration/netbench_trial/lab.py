@@ -18,7 +18,7 @@ from .trial import Trial
 
 
 class LabTrial(Trial):
-    """Workers as systemd services on lab hosts. Processes in the hosts are processes of this kernel, so marks are found."""
+    """Workers as systemd services on lab hosts, whose processes are this kernel's too: marks are found from here."""
 
     def __init__(self, folder: Path, token: str, lab: Lab) -> None:
         super().__init__(folder, token)

@@ -9,10 +9,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-FIRST_COLUMNS = (
-    "sample attempt started_utc verdict reason hosts start_skew_us start_skew_error_us stop_skew_us window_s "
-    "lost_window_s control_packets rx_bytes tx_bytes goodput_bps"
-).split()
+FIRST_COLUMNS = [
+    *("sample", "attempt", "started_utc", "verdict", "reason", "hosts"),
+    *("start_skew_us", "start_skew_error_us", "stop_skew_us", "window_s", "lost_window_s"),
+    *("control_packets", "rx_bytes", "tx_bytes", "goodput_bps"),
+]
 
 
 class RunFolder:

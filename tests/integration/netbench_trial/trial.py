@@ -80,9 +80,22 @@ class Playing:
     def kill_all(self) -> None:
         """SIGKILL for ansible-playbook and everything below it: the control node's power cord, nearly."""
         pids = [self.process.pid, *processes.children(self.process.pid)]
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # stopped first: none shall notice that another one has gone
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+
+    def end(self) -> None:
+        """Kill it unless it has ended, and close what is open. Idempotent."""
+        if self.process.poll() is None:
+            self.kill_all()
+        self.process.wait()
+        self._reader.join(5)
+        if self.process.stdout:
+            self.process.stdout.close()
+        if self.terminal is not None:
+            os.close(self.terminal)
+            self.terminal = None
 
     def wait(self, timeout_s: float = 60) -> Finished:
         """Its end; what is not done in time is killed, and the test has failed."""
@@ -91,14 +104,9 @@ class Playing:
             self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             late = True
-            self.kill_all()
         elapsed_s = time.monotonic() - self.began_s
-        status = self.process.wait()
-        self._reader.join(5)
-        if self.process.stdout:
-            self.process.stdout.close()
-        if self.terminal is not None:
-            os.close(self.terminal)
+        self.end()
+        status = self.process.returncode
         assert not late, f"not done after {timeout_s:g} s:\n{self.text}"
         return Finished(status, self.text, elapsed_s)
 
@@ -114,6 +122,7 @@ class Trial:
         self.folder = folder
         self.token = token
         self.results = folder / "results"
+        self.playing: list[Playing] = []
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)},
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
@@ -193,7 +202,9 @@ class Trial:
             self.prepare()
 
     def check_clean(self) -> None:
-        """Nothing of a benchmark is left: no process, no port."""
+        """Nothing of a benchmark is left: no process, no port. A test that failed half-way is cleaned up after."""
+        while self.playing:
+            self.playing.pop().end()
         left = self.leftovers()
         for pid in left:  # the next test shall not suffer
             with contextlib.suppress(ProcessLookupError):
@@ -208,7 +219,9 @@ class Trial:
     def walking(self, workload: str | Mapping[str, Any], *, terminal: bool = False, **variables: Any) -> Playing:
         variables.pop("timeout_s", None)
         given = {f"run_{name}": value for name, value in {**USUAL, **variables}.items()}
-        return self.start(PLAYBOOKS / "run.yml", terminal=terminal, run_workload=workload, **given)
+        playing = self.start(PLAYBOOKS / "run.yml", terminal=terminal, run_workload=workload, **given)
+        self.playing.append(playing)
+        return playing
 
     def leftovers(self) -> dict[int, str]:
         """Benchmark processes of this trial on this machine (lab hosts' too: they are this kernel's processes)."""
