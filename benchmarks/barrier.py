@@ -88,10 +88,27 @@ def measure(hosts: int, repeats: int, results: Path) -> dict[str, Any]:
             "packets_per_worker_and_walk": round((many_packets - once_packets) / repeats / hosts, 1),
             "beside_window_s": _beside_window_s(ok),
             "second_run_s": round(once.seconds - WINDOW_S, 2),
+            "naive_skew_ms": _naive_skew_ms(lab.inventory),
             "tasks_per_sample": (many.tasks - once.tasks) / repeats,
         }
     finally:
         lab.down()
+
+
+def _naive_skew_ms(inventory: Path) -> float:
+    """A peer in the same run: an Ansible task that starts a command on every client, median of five, in ms.
+
+    The hosts are containers of one machine, so their clocks are one clock.
+    """
+    program = str(Path(sys.executable).parent / "ansible")
+    argv = [program, "clients", "-i", str(inventory), "-f", "50", "-o", "-m", "command", "-a", "date +%s%N"]
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    skews = []
+    for _ in range(5):
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True, env=environment)
+        stamps = [int(stamp) for stamp in re.findall(r"\b(\d{19})\b", done.stdout)]
+        skews.append((max(stamps) - min(stamps)) / 1e6)
+    return round(statistics.median(skews), 1)
 
 
 def _counted(lab: Lab, repeats: int, results: Path) -> tuple[Played, int]:

@@ -56,6 +56,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         ("its error bound p50, µs", [f"± {r['start_skew_error_p50_us']:.0f}" for r in rows]),
         ("floor p50 / p99, µs", [f"{r['floor_p50_us']:.0f} / {r['floor_p99_us']:.0f}" for r in rows]),
         ("start skew / floor (p50)", [f"{r['start_skew_p50_us'] / max(r['floor_p50_us'], 0.1):.2f}" for r in rows]),
+        ("Ansible's command, skew, ms", [f"{r['naive_skew_ms']:.0f}" for r in rows]),
         ("barrier p50, ms", [f"{r['barrier_p50_ms']:.1f}" for r in rows]),
         ("packets in window", [str(r["packets_in_window"]) for r in rows]),
         ("packets per worker and walk", [str(r["packets_per_worker_and_walk"]) for r in rows]),
