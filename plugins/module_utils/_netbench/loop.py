@@ -106,6 +106,8 @@ class Loop:
         self._stuck = 0
         self._failure: Exception | None = None
         self.signal: signal.Signals | None = None
+        self.polls = 0
+        """How often all tasks had their turn; a task that sees this grow need not yield."""
         self._catches_signals = False
         self._wake_out, self._wake_in = socket.socketpair()
         for end in (self._wake_out, self._wake_in):
@@ -182,6 +184,7 @@ class Loop:
             raise self._failure
 
     def _poll(self) -> None:
+        self.polls += 1
         timeout_s = 0.0
         if not self._ready:
             if self._stuck >= self._foreground:

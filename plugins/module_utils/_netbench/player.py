@@ -163,8 +163,9 @@ class Player:
             raise TimeUp
 
     def _once(self, iterate: model.Iterate, deadline_ns: int | None) -> Steps:
-        start_ns = monotonic_ns()
+        start_ns, polls = monotonic_ns(), self._loop.polls
         yield from self._thread(iterate.operations, deadline_ns)
         if iterate.trace_id is not None:
             self._tracer.profile(self._number, iterate.trace_id, monotonic_ns() - start_ns)
-        yield None
+        if self._loop.polls == polls:
+            yield None
