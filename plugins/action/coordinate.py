@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
@@ -137,7 +138,8 @@ class ActionModule(ActionBase):
     def _endpoints(self, plan: RunPlan) -> dict[str, Endpoint]:
         hostvars = self._variables["hostvars"]
         first = hostvars[self._variables["inventory_hostname"]]
-        of_the_play = {name: value for name, value in self._variables.items() if name not in first}
+        own = {*first, *C.MAGIC_VARIABLE_MAPPING["remote_addr"]}  # core fills in the address of the first host
+        of_the_play = {name: value for name, value in self._variables.items() if name not in own}
         return {
             host: endpoint(
                 host,

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible import constants as C
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -128,23 +129,28 @@ class ActionModule(ActionBase):
         )
         groups = inventory.bind(wanted, play)
         names = [name for members in groups.values() for name in members]
-        self._documents["hosts"] = {name: self._host_variables(name) for name in names}
+        of_the_play = self._of_the_play()
+        self._documents["hosts"] = {name: self._host_variables(name, of_the_play) for name in names}
         return _plain(groups), {name: inventory.host(name, _plain(self._documents["hosts"][name])) for name in names}
 
-    def _host_variables(self, name: str) -> dict[str, Any]:
+    def _of_the_play(self) -> dict[str, Any]:
+        """What the play says for all its hosts: the task's variables that are not those of its first host."""
+        first = self._variables["hostvars"][self._variables["inventory_hostname"]]
+        own = {*first, *C.MAGIC_VARIABLE_MAPPING["remote_addr"]}  # core fills in the address of the first host
+        names = [name for name in inventory.READ if name in self._variables and name not in own]
+        found = {name: self._templar.template(self._variables[name]) for name in names}
+        return {"ansible_connection": self._task.connection, **found}
+
+    def _host_variables(self, name: str, of_the_play: Mapping[str, Any]) -> dict[str, Any]:
         """What the plan reads of a host: its variables, its facts, and what the play says for all."""
         own = self._variables["hostvars"][name]
         facts = own.get("ansible_facts") or {}
-        first = self._variables["hostvars"][self._variables["inventory_hostname"]]
-        found = {"ansible_connection": self._task.connection}
-        for variable in inventory.READ:
-            if variable in own:
-                found[variable] = own[variable]
-            elif variable in facts:
-                found[variable] = facts[variable]
-            elif variable in self._variables and variable not in first:
-                found[variable] = self._templar.template(self._variables[variable])
-        return found
+        sources = (own, facts, of_the_play)
+        return {
+            variable: next(source for source in sources if variable in source)[variable]
+            for variable in inventory.READ
+            if any(variable in source for source in sources)
+        }
 
 
 def _plain(value: Any) -> Any:

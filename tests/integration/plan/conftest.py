@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The example of the page runs on this machine."""
+
+from __future__ import annotations
+
+from netbench_lab.fixtures import lab_of  # noqa: F401
+from netbench_trial.fixtures import local, local_hosts  # noqa: F401
