@@ -117,9 +117,9 @@ def test_traces_look_the_same(hosts, server, client):
 
 def test_throughput_lines_look_the_same(hosts):
     document = generate("incast", servers=1, clients=1, parameters={"response_size": "100KB", "duration": "2300ms"})
-    line = re.compile(r"0:00:0[12]\.\d{6} throughput: rx=\d+(\.\d\d)?[KMG]?Bps tx=\d+(\.\d\d)?[KMG]?Bps")
+    line = re.compile(r"0:00:0\d\.\d{6} throughput: rx=\d+(\.\d\d)?[KMG]?Bps tx=\d+(\.\d\d)?[KMG]?Bps")
     for driver in ("tcp", "pynetbench"):
         (client,) = hosts.run(document, server=driver, client=driver)[0]
         printed = client.output.splitlines()
-        assert len(printed) == 2
+        assert len(printed) >= 2
         assert all(line.fullmatch(text) for text in printed), printed

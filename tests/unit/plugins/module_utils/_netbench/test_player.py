@@ -63,7 +63,7 @@ def test_a_rate_stretches_the_transfer(limited):
     (client if limited == "send" else server).insert(0, rate)
     played = play(pair_of(client=client, server=server))
     assert played.servers[0].rx_bytes == 500_000
-    assert 4 * 0.040 <= played.elapsed_s < 2
+    assert 4 * 0.040 <= played.elapsed_s < 10
 
 
 def test_sleep_and_checkpoints_order_the_threads():
@@ -117,7 +117,7 @@ def test_repetition_by_count_measures_each_turn():
 def test_repetition_by_time_ends_in_the_middle_of_a_transfer():
     endless = 2**60
     played = play(pair_of(client=[repeat([receive(endless)], time=150)], server=[repeat([send(endless)], time=10_000)]))
-    assert 0.150 <= played.elapsed_s < 2
+    assert 0.150 <= played.elapsed_s < 10
     assert played.clients[0].rx_bytes > MB
     assert played.failed_connections == 0
 
@@ -125,7 +125,7 @@ def test_repetition_by_time_ends_in_the_middle_of_a_transfer():
 def test_repetition_by_time_inside_of_another_ends_with_the_outer_one():
     inner = repeat([repeat([{"sleep": {"amount_ms": 1}}], time=60_000)], time=60)
     played = play(pair_of(client=[inner, send(1)], server=[receive(1)]))
-    assert 0.060 <= played.elapsed_s < 2
+    assert 0.060 <= played.elapsed_s < 10
     assert played.servers[0].rx_bytes == 1
 
 

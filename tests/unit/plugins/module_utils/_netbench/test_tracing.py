@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 
 import pytest
 from ansible_collections.netbench.orchestrator.plugins.module_utils._netbench.histogram import Histogram, upper_end_ns
@@ -99,3 +100,23 @@ def test_statistics_hold_start_intervals_latencies_and_end():
     }
     assert start["monotonic_ns"] <= interval["monotonic_ns"] <= end["monotonic_ns"]
     assert (end["status"], end["error"], end["first_byte_ns"], end["connections"]) == ("failed", "it broke", 5, 2)
+
+
+def test_intervals_lie_on_a_fixed_grid_and_missed_ones_are_left_out():
+    file = io.StringIO()
+    ticks = Statistics(file, "server", 0, Counters()).ticks(5)
+    deadlines = []
+    for late_s in (0, 0, 0.02, 0):
+        deadlines.append(next(ticks)[1])
+        time.sleep(max(0, deadlines[-1] - time.monotonic_ns()) / 1e9 + late_s)
+    next(ticks)
+    steps_ms = [(later - earlier) / 1e6 for earlier, later in pairwise(deadlines)]
+    assert all(step >= 5 and step % 5 == 0 for step in steps_ms)
+    assert max(steps_ms) >= 20
+    lines = [json.loads(line) for line in file.getvalue().splitlines()]
+    assert [line["kind"] for line in lines] == ["start", *["interval"] * 4]
+    assert all(line["monotonic_ns"] >= deadline for line, deadline in zip(lines[1:], deadlines))
+
+
+def pairwise(items):
+    return zip(items, items[1:])

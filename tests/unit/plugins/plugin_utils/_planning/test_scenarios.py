@@ -123,7 +123,7 @@ def test_a_duration_repeats_requests_for_that_time():
     parameters = {"duration": "150ms", "response_size": "100KB"}
     document = generate("incast", servers=2, clients=2, parameters=parameters)
     played = play(document)
-    assert 0.15 <= played.elapsed_s < 2
+    assert 0.15 <= played.elapsed_s < 10
     assert played.failed_connections == 0
     assert played.histograms["lbl"].record()["count"] > 10
     moved = sum(client.rx_bytes for client in played.clients), sum(server.tx_bytes for server in played.servers)
