@@ -110,13 +110,9 @@ def test_intervals_lie_on_a_fixed_grid_and_missed_ones_are_left_out():
         deadlines.append(next(ticks)[1])
         time.sleep(max(0, deadlines[-1] - time.monotonic_ns()) / 1e9 + late_s)
     next(ticks)
-    steps_ms = [(later - earlier) / 1e6 for earlier, later in pairwise(deadlines)]
+    steps_ms = [(deadlines[i] - deadlines[i - 1]) / 1e6 for i in range(1, len(deadlines))]
     assert all(step >= 5 and step % 5 == 0 for step in steps_ms)
     assert max(steps_ms) >= 20
     lines = [json.loads(line) for line in file.getvalue().splitlines()]
     assert [line["kind"] for line in lines] == ["start", *["interval"] * 4]
-    assert all(line["monotonic_ns"] >= deadline for line, deadline in zip(lines[1:], deadlines))
-
-
-def pairwise(items):
-    return zip(items, items[1:])
+    assert all(lines[i + 1]["monotonic_ns"] >= deadline for i, deadline in enumerate(deadlines))
