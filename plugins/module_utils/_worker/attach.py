@@ -96,9 +96,12 @@ def _write_all(handle: int, data: bytes) -> None:
 
 
 def ssh_connection() -> str:
-    """``SSH_CONNECTION``: ours or, when privilege escalation dropped it, of the nearest ancestor that shows it."""
-    found, pid = os.environ.get("SSH_CONNECTION", ""), os.getppid()
-    while not found and pid > 1:
+    """``SSH_CONNECTION``: ours or, when privilege escalation dropped it, of the nearest ancestor that shows it.
+
+    Present but empty means that no SSH connection carries this channel, and nobody else's is taken for it.
+    """
+    found, pid = os.environ.get("SSH_CONNECTION"), os.getppid()
+    while found is None and pid > 1:
         try:
             with open(f"/proc/{pid}/environ", "rb") as stream:
                 entries = stream.read().split(b"\0")
@@ -106,7 +109,6 @@ def ssh_connection() -> str:
                 pid = int(stream.read().rpartition(b")")[2].split()[1])
         except (OSError, IndexError):
             break
-        found = next(
-            (entry[15:].decode("ascii", "replace") for entry in entries if entry.startswith(b"SSH_CONNECTION=")), ""
-        )
-    return found
+        named = (entry[15:].decode("ascii", "replace") for entry in entries if entry.startswith(b"SSH_CONNECTION="))
+        found = next(named, None)
+    return found or ""

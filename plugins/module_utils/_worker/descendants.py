@@ -24,7 +24,8 @@ from . import linux
 from .errors import SampleError
 
 _KILL_DEADLINE_S = 10.0
-_KILL_PERIOD_S = 0.05  # somebody may fork faster than it is killed: look again
+_KILL_PERIOD_S = 0.05
+_HALT_LOOKS = 100
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,18 @@ def signal_all(pids: Iterable[int], number: int) -> None:
             os.kill(pid, number)
 
 
+def _halt(ancestor: int) -> set[int]:
+    """Stop every descendant, also those that are forked meanwhile, so that killing them does not become a chase."""
+    halted: set[int] = set()
+    for _ in range(_HALT_LOOKS):
+        running = set(all_of(ancestor)) - halted
+        if not running:
+            break
+        signal_all(running, signal.SIGSTOP)
+        halted |= running
+    return halted
+
+
 async def end(reaper: Reaper, number: int | None, grace_s: float) -> None:
     """Signal every descendant of ours once, give them ``grace_s``, kill the rest, and return when none is left.
 
@@ -157,7 +170,7 @@ async def end(reaper: Reaper, number: int | None, grace_s: float) -> None:
             left = all_of(me)
     deadline_s = time.monotonic() + _KILL_DEADLINE_S
     while left:
-        signal_all(left, signal.SIGKILL)
+        signal_all(_halt(me), signal.SIGKILL)
         if time.monotonic() > deadline_s:
             names = ", ".join(f"{linux.process_name(pid)} (pid {pid})" for pid in left[:5])
             raise SampleError(f"cannot be killed: {names} still there after {_KILL_DEADLINE_S:g} s")

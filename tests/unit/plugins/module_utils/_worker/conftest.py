@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from .driving import Worker, left_behind
+
+NUMBERS = itertools.count()
 
 
 @pytest.fixture
@@ -34,6 +37,24 @@ def idle_worker(short_path):
     for pid in orphans:
         os.kill(pid, signal.SIGKILL)
     assert not orphans
+
+
+@pytest.fixture(scope="module")
+def lasting_worker():
+    """One worker for all tests of a module, where none of them hurts it."""
+    folder = Path(tempfile.mkdtemp(prefix="nbw"))
+    worker = Worker(folder).start()
+    yield worker
+    worker.end()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def lent_worker(lasting_worker):
+    """The lasting worker with a run for this test."""
+    lasting_worker.run_id = f"run{next(NUMBERS)}"
+    yield lasting_worker
+    lasting_worker.leave()
 
 
 @pytest.fixture

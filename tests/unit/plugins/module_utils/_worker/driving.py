@@ -124,6 +124,7 @@ class Worker:
         self.socket = self.runtime / "worker.sock"
         self.log = folder / "log"
         self.daemon = None
+        self.run_id = "run"
         self._peers = []
 
     def start(self, *options, environment=None):
@@ -147,11 +148,11 @@ class Worker:
         argv = [sys.executable, "-c", LAUNCHER, *arguments, *self.place]
         return subprocess.run(argv, input=given, capture_output=True, timeout=DEADLINE_S, check=False)
 
-    def accept(self, *points, run_id="run", samples=None, inputs=None):
+    def accept(self, *points, run_id=None, samples=None, inputs=None):
         """Store a plan in this worker, as accept-plan does; returns its sha256."""
         document = {
             "schema": 1,
-            "run_id": run_id,
+            "run_id": run_id or self.run_id,
             "suite": "suite",
             "host": "here",
             "group": "clients",
@@ -172,28 +173,31 @@ class Worker:
         self._peers.append(peer)
         return peer
 
-    def load(self, *points, run_id="run", lease_s=60, **fields):
+    def load(self, *points, lease_s=60, **fields):
         """A coordinator that has this plan loaded."""
-        sha256 = self.accept(*points, run_id=run_id, **fields)
+        sha256 = self.accept(*points, **fields)
         peer = self.peer()
-        peer.hello(run_id)
-        assert peer.ask("load", run_id=run_id, plan_sha256=sha256, lease_s=lease_s)["refused"] is None
+        peer.hello(self.run_id)
+        assert peer.ask("load", run_id=self.run_id, plan_sha256=sha256, lease_s=lease_s)["refused"] is None
         return peer
 
-    def journal(self, run_id="run"):
-        lines = (self.state / "runs" / run_id / "journal.jsonl").read_text().splitlines()
+    def journal(self):
+        lines = (self.state / "runs" / self.run_id / "journal.jsonl").read_text().splitlines()
         return [json.loads(line) for line in lines]
 
-    def folder(self, name="0000", run_id="run"):
-        return self.state / "runs" / run_id / "samples" / name
+    def folder(self, name="0000"):
+        return self.state / "runs" / self.run_id / "samples" / name
 
-    def kill(self):
-        self.daemon.kill()
-        self.daemon.wait()
-
-    def terminate(self):
-        self.daemon.terminate()
-        return self.daemon.wait(DEADLINE_S)
+    def leave(self):
+        """Let go of everything, so that the next test finds nothing going on."""
+        for peer in self._peers:
+            peer.close()
+        self._peers.clear()
+        last = self.peer()
+        last.send(type="local", verb="stop")
+        assert "stopped" in last.receive()
+        last.close()
+        assert not list(left_behind(self.state))
 
     def end(self):
         for peer in self._peers:

@@ -18,6 +18,11 @@ SLEEP = "import os, time; open('pid', 'w').write(f'{os.getpid()}\\n'); time.slee
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEP
 
 
+@pytest.fixture
+def worker(lent_worker):
+    return lent_worker
+
+
 def fails(peer, *states):
     """Walk until the report `failed`; returns its reason and the facts of `ended`."""
     peer.walk(*states[:-1])
@@ -46,8 +51,8 @@ def test_a_status_that_the_plan_calls_success_is_one(worker):
 def test_a_killed_process_is_a_failure_and_ends_the_others(worker):
     peer = worker.load(point(process("one", SLEEP.replace("'pid'", "'one'")), process("two", SLEEP)))
     peer.walk("ready", "running")
-    os.kill(pid_in(worker.folder() / "one"), signal.SIGSEGV)
     other = pid_in(worker.folder() / "pid")
+    os.kill(pid_in(worker.folder() / "one"), signal.SIGSEGV)
     assert peer.report("failed", "running")["reason"] == "one was killed by SIGSEGV"
     facts = peer.report("ended")["facts"]
     assert [told["signal"] for told in facts["processes"]] == ["SEGV", "KILL"]
@@ -85,6 +90,15 @@ def test_a_process_that_forks_away_and_ignores_sigterm_is_ended_too(worker):
     pid = pid_in(worker.folder() / "pid")
     peer.walk("done")
     assert not alive(pid)
+
+
+def test_processes_that_fork_faster_than_one_looks_are_ended(worker):
+    rabbit = "import os\nwhile True:\n  if os.fork(): os._exit(0)"
+    rabbits = f"import os, time\nfor _ in range(3):\n  if os.fork() == 0:\n    exec({rabbit!r})\ntime.sleep(60)"
+    peer = worker.load(point(process(script=rabbits), stop={"rule": "signal", "signal": "USR1", "grace_s": 0}))
+    peer.walk("ready", "running")
+    time.sleep(0.1)
+    peer.walk("done")
 
 
 def test_stop_aborts_within_a_second_and_keeps_what_there_is(worker):

@@ -20,6 +20,11 @@ SERVE = "import socket, time; s = socket.create_server(('127.0.0.1', {port})); t
 
 
 @pytest.fixture
+def worker(lent_worker):
+    return lent_worker
+
+
+@pytest.fixture
 def port():
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return probe.getsockname()[1]
@@ -74,6 +79,7 @@ def test_a_server_runs_when_it_listens_and_ends_when_asked(worker, port):
 
 def test_samples_follow_each_other_and_a_repeated_request_is_answered_again(worker):
     peer = worker.load(point(process()), samples=[0, 0])
+    plans = len(list((worker.state / "plans").iterdir()))
     for sample in (0, 1):
         peer.walk("ready", sample=sample)
         peer.enter("ready", sample=sample)
@@ -85,8 +91,8 @@ def test_samples_follow_each_other_and_a_repeated_request_is_answered_again(work
         assert peer.report("reached", "done")["facts"] == first["facts"]
     peer.enter("ready", sample=0)
     assert "not started twice" in peer.report("refused")["reason"]
-    assert peer.ask("finish", run_id="run")["refused"] is None
-    assert list((worker.state / "plans").iterdir()) == [], "a plan may hold secrets"
+    assert peer.ask("finish", run_id=worker.run_id)["refused"] is None
+    assert len(list((worker.state / "plans").iterdir())) == plans - 1, "a plan may hold secrets"
 
 
 def test_an_instant_that_is_too_near_starts_nothing(worker):
@@ -203,13 +209,40 @@ def test_the_sampler_writes_rows_on_both_clocks(worker):
     assert abs(wall_ns - rows[1]["wall_ns"]) < 1_000_000
 
 
+def test_packets_of_the_control_connection_are_counted_from_start_to_stop(worker):
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        accepted, _ = server.accept()
+        with accepted:
+            name = "{} {} {} {}".format(*client.getsockname(), *client.getpeername())
+            peer = worker.peer()
+            peer.send(type="attach", ssh_connection=name)
+            sleep = point(process(script="import time; time.sleep(.4)"), launch=AT_T0, sampler_period_s=0.1)
+            sha256 = worker.accept(sleep, samples=[0, 0])
+            peer.hello(worker.run_id)
+            peer.ask("load", run_id=worker.run_id, plan_sha256=sha256, lease_s=60)
+            for sample, packets in ((0, 0), (1, 2)):
+                client.send(b"before the window")
+                peer.walk("ready", sample=sample)
+                t0_ns = time.monotonic_ns() + 100_000_000
+                peer.enter("running", sample=sample, at_ns=t0_ns)
+                peer.report("armed")
+                time.sleep(0.2)
+                if packets:
+                    client.send(b"in the window")  # and its acknowledgement
+                done = peer.report("reached", "done")
+                client.send(b"after the window")
+                assert done["facts"]["control_packets"] == packets
+    rows = [json.loads(line) for line in (worker.folder("0001") / "sampler.jsonl").read_text().splitlines()]
+    assert rows[-1]["control_packets"] - rows[0]["control_packets"] == 2
+
+
 def test_export_holds_what_is_sealed_and_the_journal(worker):
     peer = worker.load(
         point(process(script="import os; os.symlink('/etc/passwd', 'link'); open('out', 'w').write('1')"))
     )
     peer.walk("ready", "running")
     peer.report("reached", "done")
-    exported = worker.run("export", "run")
+    exported = worker.run("export", worker.run_id)
     assert exported.returncode == 0, exported.stderr
     with tarfile.open(fileobj=io.BytesIO(exported.stdout)) as archive:
         names = archive.getnames()
