@@ -163,7 +163,7 @@ def _one_line(problem: Exception) -> str:
 
 
 def _new_run_id(suite: str, created: time.struct_time) -> str:
-    tail = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(4))
+    tail = "".join(secrets.choice(string.ascii_lowercase + string.digits) for position in range(4))
     return f"{time.strftime('%Y%m%dT%H%M%SZ', created)}-{suite}-{tail}"
 
 

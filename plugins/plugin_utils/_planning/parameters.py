@@ -80,10 +80,10 @@ def check_declarations(parameters: Mapping[str, Declared], path: Path) -> None:
 def values(parameters: Mapping[str, Declared], given: Mapping[str, tuple[Any, Path]], path: Path) -> dict[str, Any]:
     """All parameters with their values: the ``given`` ones, each with the place it comes from, and defaults for the
     rest."""
-    for name, (_, place) in given.items():
+    for name in given:
         if name not in parameters:
             problem = f"the workload has no parameter {name!r}.{suggestion(name, list(parameters))}"
-            raise SchemaError(place, problem, name)
+            raise SchemaError(given[name][1], problem, name)
     complete = {}
     for name, declared in parameters.items():
         found, here = given.get(name, (declared["default"], (*path, name)))

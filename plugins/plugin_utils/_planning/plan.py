@@ -20,6 +20,7 @@ from ...module_utils._protocol import plan as worker_plan
 from ...module_utils._protocol.schema import SchemaError
 
 SCHEMA = 1
+HIDDEN = "********"
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class RunPlan:
         """Whether the other plan runs the same samples on the same hosts (certificates and dates may differ)."""
 
         def essence(plan: RunPlan) -> tuple[Any, ...]:
-            places = [(entry.host, entry.address, entry.instance) for _, entry in sorted(plan.workers.items())]
+            places = {name: (entry.address, entry.instance) for name, entry in plan.workers.items()}
             parameters = [point.parameters for point in plan.points]
             return (
                 plan.workload,
@@ -150,6 +151,26 @@ def to_document(plan: RunPlan) -> dict[str, Any]:
     }
 
 
+def without_secrets(plan: RunPlan) -> dict[str, Any]:
+    """The plan for the record when its run is over: no secret values, no contents of files. It cannot be walked."""
+    document = to_document(plan)
+    for worker in document["workers"].values():
+        worker["document"] = {
+            **worker["document"],
+            "points": [_masked(point) for point in worker["document"]["points"]],
+        }
+    return {**document, "inputs": {}, "over": True}
+
+
+def _masked(point: Mapping[str, Any]) -> dict[str, Any]:
+    processes = []
+    for process in point["processes"]:
+        hidden = dict.fromkeys(process["secret_environment"], HIDDEN)
+        shown = {name: hidden.get(name, value) for name, value in process["environment"].items()}
+        processes.append({**process, "environment": shown})
+    return {**point, "processes": processes}
+
+
 def to_json(plan: RunPlan) -> str:
     return json.dumps(to_document(plan), separators=(",", ":"), allow_nan=False) + "\n"
 
@@ -160,6 +181,8 @@ def from_json(text: str) -> RunPlan:
         document = json.loads(text)
         if document["schema"] != SCHEMA:
             raise SchemaError(("schema",), f"expected {SCHEMA}, got {document['schema']!r}; make the plan again.")
+        if document.get("over"):
+            raise SchemaError((), "its run is over, and the plan was kept without what it takes to run it.")
         plan = _from_document(document)
     except (ValueError, KeyError, TypeError, AttributeError) as problem:
         if isinstance(problem, SchemaError):

@@ -51,7 +51,7 @@ class PlannedPoint:
         self._bench = bench
         self._workload = bench.workload
         self._given = given
-        self._places = {name: place for name, (_, place) in given.items()}
+        self._places = {name: given[name][1] for name in given}
         self._parameters = declared_parameters.values(bench.workload["parameters"], given, ("workload", "parameters"))
         self._names = of_point(bench.workload, self._parameters, self._places)
         try:

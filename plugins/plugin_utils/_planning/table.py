@@ -10,10 +10,9 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from . import template
-from .plan import RunPlan
+from .plan import HIDDEN, RunPlan
 from .units import format_duration
 
-HIDDEN = "********"
 MOST_SAMPLES = 20
 
 

@@ -414,3 +414,15 @@ def test_same_run_is_about_what_runs_where(planning):
     assert plan.same_run(again)
     assert not plan.same_run(planning.planned("netbench", parameters={"driver": "s2n-quic"}, repeats=2))
     assert not plan.same_run(planning.planned("netbench", parameters={"driver": "s2n-tls"}))
+
+
+def test_a_plan_whose_run_is_over_keeps_no_secrets(planning, refused):
+    groups, hosts = planning.bench(1, 1)
+    hosts["c0"] = planning.host("c0", 1, secret_environment={"TOKEN": "canary-3"}, environment={"PLAIN": "seen"})
+    plan = planning.planned("netbench", groups=groups, hosts=hosts, parameters={"driver": "s2n-quic"})
+    text = json.dumps(plans.without_secrets(plan))
+    assert "canary-3" in plans.to_json(plan)
+    assert "canary-3" not in text
+    assert "PRIVATE KEY" not in text
+    assert "seen" in text
+    assert "its run is over" in refused(plans.from_json, text)[1]
