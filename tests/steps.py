@@ -66,7 +66,7 @@ STEPS = (
         ("checks",),
         variables=(("MYPYPATH", ".collections"),),
     ),
-    Step("unit", pytest("tests/unit"), 300),
+    Step("unit", pytest("tests/unit"), 600),
     Step(
         "unit-oldest-python",
         pytest("tests/unit/plugins/module_utils"),
@@ -77,7 +77,7 @@ STEPS = (
     Step("unit-newest-core", pytest("tests/unit"), 420, ("unit", "newest"), environment="newest"),
     Step("ansible-lint", ("{bin}/ansible-lint", "--offline", "--strict", "--profile", "production"), 300, ("checks",)),
     Step(
-        "docs",
+        "plugin-docs",
         ("{bin}/antsibull-docs", "lint-collection-docs", "--plugin-docs", "--skip-rstcheck", "."),
         120,
         ("checks",),
@@ -94,8 +94,14 @@ STEPS = (
     ),
     Step("artefact", pytest("tests/artefact"), 420),
     Step("drivers", play("tests/drivers/build.yml"), 1200, needs=("cargo", "compiler")),
+    Step("plan", pytest("tests/integration/plan"), 300, ("integration",)),
     Step("pynetbench", pytest("tests/integration/pynetbench"), 300, ("integration",)),
     Step("local", pytest("tests/integration/local"), 600, ("integration",)),
+    Step("report", pytest("tests/integration/report"), 300, ("integration",), needs=("chromium",)),
+    Step("pages", pytest("tests/docs"), 600, ("integration",)),
     Step("lab", pytest("tests/lab"), 600, needs=("root", "containers")),
+    Step("lab-runs", pytest("tests/integration/lab"), 600, ("integration",), needs=("root", "containers")),
     Step("aws", pytest("tests/integration/aws"), 600, ("integration",), environment="amazon"),
+    Step("faults", pytest("tests/faults"), 900, needs=("linux",)),
+    Step("molecule", ("{bin}/molecule", "test", "--all", "--report"), 900, needs=("root", "containers")),
 )

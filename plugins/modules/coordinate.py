@@ -49,7 +49,7 @@ options:
     type: float
     default: 30.0
 notes:
-  - The task runs once for all hosts of the play. Use it with C(run_once) so that its result is registered on every host.
+  - The task runs once for all hosts of the play. With C(run_once) its result is registered on every host.
   - It refuses C(serial), and a play that has lost planned hosts.
   - Connections C(ssh) and C(local) can carry the channel to a worker.
 extends_documentation_fragment:

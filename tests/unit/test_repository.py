@@ -175,10 +175,3 @@ def test_execution_environment_has_the_libraries_of_the_control_node() -> None:
 
 def test_no_check_is_ignored() -> None:
     assert not [name for name in FILES if re.search(r"tests/sanity/ignore|\.ansible-lint-ignore", name)]
-
-
-def test_links_between_documents_lead_somewhere() -> None:
-    for name in (name for name in FILES if name.endswith(".md")):
-        targets = re.findall(r"\]\((?!https?://|mailto:)([^)#\s]+)", text(name))
-        missing = [target for target in targets if not (ROOT / name).parent.joinpath(target).exists()]
-        assert not missing, f"{name}: {missing}"

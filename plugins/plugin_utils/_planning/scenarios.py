@@ -133,9 +133,7 @@ def _all_at_once(chosen: RequestResponse, traces: _Traces) -> list[Group]:
 
 def _requests(chosen: RequestResponse, traces: _Traces) -> Exchange:
     if chosen.duration is not None and (chosen.count > 1 or chosen.parallel or chosen.response_unblock):
-        raise GeneratorError(
-            "duration: repeats request after request; leave out count, parallel and response_unblock"
-        )
+        raise GeneratorError("duration: repeats request after request; leave out count, parallel and response_unblock")
     if chosen.response_unblock and not chosen.parallel:
         raise GeneratorError("response_unblock: only matters between parallel requests; set parallel, or leave it out")
     if chosen.parallel and chosen.count > 1:

@@ -2,8 +2,9 @@
 
 """Coordinator and workers, both pure, with every order in which messages and events can come.
 
-The global state is a tuple of frozen things, so it can be searched exhaustively (``explore``) or walked at random (``wander``).
-Each worker has one queue in each direction, as a channel has. ``faults`` says how often each thing may still go wrong.
+The global state is a tuple of frozen things, so it can be searched exhaustively (``explore``) or walked at random
+(``wander``). Each worker has one queue in each direction, as a channel has. ``faults`` says how often each thing may
+still go wrong.
 """
 
 from __future__ import annotations
