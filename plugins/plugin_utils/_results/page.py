@@ -233,7 +233,7 @@ def _reading() -> str:
         "<b>Goodput</b> is what the receivers got inside the window, divided by its length; "
         "<b>start skew</b> is last start minus first start, with the bound of its error from the clock survey. "
         "Rates in the charts are averages over short bins of exact byte counts. "
-        "An outlier (Tukey’s fences) is marked and stays in every figure.</p>\n"
+        "An outlier (Tukey's fences) is marked and stays in every figure.</p>\n"
         "</section>\n"
     )
 

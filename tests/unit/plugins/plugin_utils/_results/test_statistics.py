@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import statistics as stdlib
 import sys
+from importlib.util import find_spec
 
 import pytest
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results import statistics
@@ -26,11 +27,16 @@ T_TABLE = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 9: 2.262, 14: 2.14
 RANKS = {6: 1, 7: 1, 8: 1, 9: 2, 10: 2, 11: 2, 12: 3, 15: 4, 20: 6, 25: 8, 30: 10, 40: 14, 50: 18}
 
 
+NEEDS_SCIPY = pytest.mark.skipif(find_spec("scipy") is None, reason="not installed: scipy")
+
+
+@NEEDS_SCIPY
 @pytest.mark.parametrize(("degrees", "quantile"), T_TABLE.items())
 def test_t_equals_the_published_table(degrees: int, quantile: float) -> None:
     assert round(t_quantile(degrees), 3) == quantile
 
 
+@NEEDS_SCIPY
 def test_two_values_have_the_wide_interval_that_they_deserve() -> None:
     interval = describe([1.0, 3.0]).mean_interval
     assert interval

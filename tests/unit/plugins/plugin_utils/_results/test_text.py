@@ -37,7 +37,7 @@ def test_every_text_in_a_document_is_plain(value: object) -> None:
 
 def test_escapes_are_spelt_out_and_ordinary_text_stays() -> None:
     assert plain("\x1b[31mred\u202e") == "\\x1b[31mred\\u202e"
-    assert plain("Größe 10 µs – „x“") == "Größe 10 µs – „x“"
+    assert plain("Größe 10 µs – ✓") == "Größe 10 µs – ✓"
     assert plain("two\nlines") == "two lines"
     assert plain("x" * 99, limit=5) == "xxxx…"
 
