@@ -10,6 +10,9 @@
     counters, first row        rows, output limits           control packets     counters, last row
 
 The first look is 5 ms before the start instant, so that the worker is quiet when the processes start.
+
+Control packets are counted where silence is due: from the start at T0 to the first stop. Processes that start or end
+when the coordinator says so were spoken of then; theirs count from a while after the last report, to the last tick.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from .sockdiag import Connection, segments
 ROWS = "sampler.jsonl"
 _LEAD_S = 0.005
 _OUTPUT_PERIOD_S = 5.0  # how often outputs are looked at when there is no sampler
+_QUIET_S = 0.25  # after a report: its acknowledgement, which may be delayed, has come
 
 
 class Meter:
@@ -56,7 +60,9 @@ class Meter:
         self._rows: Rows | None = None
         self._processes = Processes(self._pids, lambda: descendants.all_of(os.getpid()))
         self._connection: Connection | None = None
+        self._quiet: asyncio.TimerHandle | None = None
         self._first_packets: int | None = None
+        self._last_packets: int | None = None
         self._first_bytes: dict[str, int] = {}
         self._cpu_before_s = 0.0
         self._next_s = 0.0
@@ -72,14 +78,21 @@ class Meter:
         else:
             self._before_start()
 
+    def spoke(self) -> None:
+        """The coordinator was told of a state that came at its word."""
+        if self._counters is not None and self._point.launch.entry != "at_t0":
+            self._end_quiet()
+            self._quiet = self._loop.call_later(_QUIET_S, self._be_quiet)
+
     def first_stop(self) -> None:
         """A process has ended, or is about to be told to."""
         if self._counters is None or self._stopped_once:
             return
         self._stopped_once = True
-        if self._connection and self._first_packets is not None:
-            now = segments(self._connection)
-            self.facts["control_packets"] = None if now is None else max(0, now - self._first_packets)
+        self._end_quiet()
+        last = self._segments() if self._point.stop.by_itself else self._last_packets
+        if last is not None and self._first_packets is not None:
+            self.facts["control_packets"] = max(0, last - self._first_packets)
 
     def last_stop(self) -> None:
         """Every process has ended, or will never start. Idempotent."""
@@ -106,7 +119,7 @@ class Meter:
         self._cpu_before_s = self._reaper.orphans_cpu_s
         self.facts["wall_minus_mono_ns"] = time.time_ns() - time.monotonic_ns()
         self._connection = self._control()
-        self._first_packets = segments(self._connection) if self._connection else None
+        self._first_packets = self._segments() if self._point.launch.entry == "at_t0" else None
         self._first_bytes = self._counters.bytes()
         if self._point.sampler_period_s:
             self._rows = Rows(self._folder / ROWS)
@@ -119,6 +132,8 @@ class Meter:
 
     def _tick(self) -> None:
         self._row()
+        if self._first_packets is not None and not self._point.stop.by_itself:
+            self._last_packets = self._segments()
         for member in self._members:
             for name in (member.program.stdout, member.program.stderr):
                 cut(self._folder / name, self._point.output_limit_bytes)
@@ -129,6 +144,17 @@ class Meter:
             ended_s = self._reaper.orphans_cpu_s - self._cpu_before_s
             ended_s += sum(member.exit.cpu_s for member in self._members if member.exit)
             self._rows.write({**self._processes.row(ended_s), **self._counters.row()})
+
+    def _segments(self) -> int | None:
+        return segments(self._connection) if self._connection else None
+
+    def _be_quiet(self) -> None:
+        self._first_packets, self._last_packets = self._segments(), None
+
+    def _end_quiet(self) -> None:
+        if self._quiet:
+            self._quiet.cancel()
+            self._quiet = None
 
     def _pids(self) -> list[int]:
         return [member.gate.pid for member in self._members if member.gate and member.alive]

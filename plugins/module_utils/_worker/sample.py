@@ -193,6 +193,7 @@ class Sample:
     def _reached(self, state: str) -> None:
         self._forget(state)
         self._emit(machine.RuleMet(state))
+        self._meter.spoke()
 
     def _forget(self, state: str) -> None:
         timer = self._timers.pop(state, None)

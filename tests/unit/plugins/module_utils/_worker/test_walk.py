@@ -236,6 +236,31 @@ def test_packets_of_the_control_connection_are_counted_from_start_to_stop(worker
     assert rows[-1]["control_packets"] - rows[0]["control_packets"] == 2
 
 
+def test_of_a_server_that_is_told_to_end_the_packets_between_are_counted(worker):
+    """What starts and ends it crosses the same connection, and is not what disturbs a window."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        accepted, _ = server.accept()
+        with accepted:
+            peer = worker.peer()
+            peer.send(type="attach", ssh_connection="{} {} {} {}".format(*client.getsockname(), *client.getpeername()))
+            server_like = point(
+                process(script="import time; time.sleep(9)"), stop={"rule": "signal"}, sampler_period_s=0.1
+            )
+            sha256 = worker.accept(server_like, samples=[0, 0, 0])
+            peer.hello(worker.run_id)
+            peer.ask("load", run_id=worker.run_id, plan_sha256=sha256, lease_s=60)
+            for sample, (window_s, packets) in enumerate(((0.6, 0), (0.6, 2), (0.0, None))):
+                peer.walk("ready", "running", sample=sample)
+                client.send(b"the report, and its acknowledgement")
+                if packets:
+                    time.sleep(0.35)
+                    client.send(b"in the window")
+                time.sleep(window_s)
+                client.send(b"the word to end")
+                peer.enter("done", sample=sample)
+                assert peer.report("reached", "done")["facts"]["control_packets"] == packets
+
+
 def test_export_holds_what_is_sealed_and_the_journal(worker):
     peer = worker.load(
         point(process(script="import os; os.symlink('/etc/passwd', 'link'); open('out', 'w').write('1')"))
