@@ -9,47 +9,22 @@ Arguments and environment are those of the original tcp driver; ours in addition
 - ``CONNECT_TIMEOUT_S`` [10]: how long a client tries to reach a server.
 - ``STATISTICS``: file for the statistics, ``INTERVAL_MS`` [100] their interval; see `tracing`.
 - ``TRACE_FILE``: traces go to this file.
+- ``NETBENCH_GATE``: wait there before the start; see `gate`.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
-import resource
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TextIO
+from collections.abc import Mapping
 
-from .client import Client, server_addresses
+from .driver import Settings, run
 from .errors import NetbenchError, UsageError
-from .loop import Loop
-from .scenario import Scenario, check, parse
-from .server import Server, listen
-from .stream import Counters
-from .strict_json import MAX_TEXT_BYTES
-from .tracing import Statistics, Tracer
 
 TRACES = ("disabled", "throughput", "stdio")
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
-
-@dataclass(frozen=True)
-class Settings:
-    role: str
-    index: int
-    scenario_path: str
-    port: int
-    local_ip: str | None
-    traces: tuple[str, ...]
-    verbose: bool
-    trace_file: str | None
-    statistics: str | None
-    interval_ms: int
-    connect_timeout_s: float
 
 
 def main(argv: list[str], environ: Mapping[str, str]) -> int:
@@ -129,104 +104,6 @@ def _local_ip(text: str | None) -> str | None:
     except OSError:
         raise UsageError(f"LOCAL_IP={text!r} is not an IP address") from None
     return None if text == "::" else text
-
-
-def run(chosen: Settings, environ: Mapping[str, str]) -> signal.Signals | None:
-    """Play the scenario. Returns the signal that stopped it, None if it ended by itself."""
-    scenario = _scenario(chosen)
-    _allow_many_descriptors()
-    counters = Counters()
-    with contextlib.ExitStack() as stack:
-        loop = stack.enter_context(Loop())
-        out, err = stack.enter_context(_trace_files(chosen.trace_file))
-        tracer = Tracer(chosen.traces, scenario.traces, chosen.verbose, out, err)
-        server = client = None
-        if chosen.role == "server":
-            server = Server(
-                loop, scenario.servers[chosen.index], listen(chosen.local_ip, chosen.port), counters, tracer
-            )
-        else:
-            addresses = server_addresses(len(scenario.servers), environ)
-            client = Client(
-                loop,
-                scenario.clients[chosen.index],
-                addresses,
-                counters,
-                tracer,
-                local_ip=chosen.local_ip,
-                connect_timeout_s=chosen.connect_timeout_s,
-            )
-        loop.stop_at_signals(*STOP_SIGNALS)
-        statistics = None
-        if chosen.statistics is not None:
-            file = stack.enter_context(_create(chosen.statistics))
-            statistics = Statistics(file, chosen.role, chosen.index, counters)
-            loop.spawn(statistics.ticks(chosen.interval_ms), background=True)
-        if tracer.throughput:
-            loop.spawn(tracer.report_throughput(counters), background=True)
-        error: str | None = "the driver failed unexpectedly"
-        try:
-            loop.run((server or client).run())  # type: ignore[union-attr]
-            stopped = chosen.role == "client" and loop.signal is not None
-            error = f"stopped by {loop.signal.name}" if stopped and loop.signal else None
-        except NetbenchError as failure:
-            error = str(failure)
-            raise
-        finally:
-            if statistics is not None:
-                more = (
-                    {"connections": server.connections, "failed_connections": server.failed_connections}
-                    if server
-                    else {}
-                )
-                statistics.end(tracer.histograms, error, **more)
-    return loop.signal
-
-
-def _scenario(chosen: Settings) -> Scenario:
-    try:
-        with open(chosen.scenario_path, "rb") as file:
-            scenario = parse(file.read(MAX_TEXT_BYTES + 1))
-        check(scenario, driver="pynetbench")
-    except OSError as error:
-        raise UsageError(f"cannot read the scenario {chosen.scenario_path}: {error.strerror}") from error
-    except NetbenchError as error:
-        raise UsageError(f"{chosen.scenario_path}: {error}") from error
-    count = len(scenario.servers if chosen.role == "server" else scenario.clients)
-    if chosen.index >= count:
-        raise UsageError(
-            f"{chosen.role.upper()}_ID={chosen.index}, but the scenario has {count} {chosen.role}(s), from 0"
-        )
-    return scenario
-
-
-@contextlib.contextmanager
-def _trace_files(path: str | None) -> Iterator[tuple[TextIO, TextIO]]:
-    if path is None:
-        yield sys.stdout, sys.stderr
-        return
-    with _create(path) as file:
-        yield file, file
-
-
-@contextlib.contextmanager
-def _create(path: str) -> Iterator[TextIO]:
-    try:
-        file = open(path, "w", encoding="utf-8")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
-    try:
-        yield file
-    finally:
-        with contextlib.suppress(OSError):  # each line was flushed, so a failure was told when it happened
-            file.close()
-
-
-def _allow_many_descriptors() -> None:
-    """Raise the soft limit of open files to the hard one, for scenarios with many connections."""
-    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 if __name__ == "__main__":

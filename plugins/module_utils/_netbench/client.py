@@ -71,6 +71,10 @@ class Client:
     def run(self) -> Steps:
         yield from self._thread(self._client.scenario)
 
+    def tally(self) -> dict[str, int]:
+        """What the end of the statistics has in addition."""
+        return {}
+
     def _thread(self, operations: Iterable[model.ClientOperation]) -> Steps:
         for operation in operations:
             if isinstance(operation, model.Connect):

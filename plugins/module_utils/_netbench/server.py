@@ -78,6 +78,10 @@ class Server:
             else:
                 self._loop.spawn(self._serve(sock, f"client {address[0]}:{address[1]}"))
 
+    def tally(self) -> dict[str, int]:
+        """What the end of the statistics has in addition."""
+        return {"connections": self.connections, "failed_connections": self.failed_connections}
+
     def _serve(self, sock: socket.socket, peer: str) -> Steps:
         number = self.connections
         self.connections += 1

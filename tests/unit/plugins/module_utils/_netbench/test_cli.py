@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -28,9 +30,10 @@ def driver(tmp_path):
     """Starts ``pynetbench ROLE`` with an environment of its own; ends what is left."""
     started = []
 
-    def start(*arguments, **environ):
+    def start(*arguments, pass_fds=(), **environ):
         process = subprocess.Popen(
             [sys.executable, "-m", MODULE, *arguments],
+            pass_fds=pass_fds,
             env={"PATH": os.environ["PATH"], "PYTHONPATH": str(COLLECTIONS), **environ},
             cwd=tmp_path,
             stdout=subprocess.PIPE,
@@ -187,7 +190,7 @@ def test_ipv6_and_an_own_address(driver, port, written):
         ),
         (
             ["server", "scenario.json"],
-            {"STATISTICS": "no/where"},
+            {"STATISTICS": "no/where", "PORT": "0"},
             "error: cannot write no/where: No such file or directory\n",
         ),
     ],
@@ -224,3 +227,62 @@ def test_a_full_disk_ends_the_driver(driver, port, written):
     server = driver("server", path, PORT=port, STATISTICS="/dev/full")
     returncode, err = finished(server)[::2]
     assert (returncode, err) == (1, "error: cannot write the statistics: No space left on device\n")
+
+
+@pytest.fixture
+def gate():
+    """Both ends of a worker's gate: (program reads, worker writes), (worker reads, program writes)."""
+    with contextlib.ExitStack() as stack:
+        pipes = os.pipe(), os.pipe()
+        for descriptor in (*pipes[0], *pipes[1]):
+            stack.callback(_close, descriptor)
+        yield pipes
+
+
+def _close(descriptor):
+    with contextlib.suppress(OSError):  # the test has closed it
+        os.close(descriptor)
+
+
+def test_a_driver_holds_at_its_gate_and_starts_at_the_instant(driver, port, written, gate, tmp_path):
+    (program_reads, worker_writes), (worker_reads, program_writes) = gate
+    path = written([send(1)], [receive(1)])
+    driver("server", path, PORT=port)
+    descriptors = (program_reads, program_writes)
+    client = driver(
+        "client",
+        path,
+        SERVER_0=f"127.0.0.1:{port}",
+        STATISTICS="client.jsonl",
+        NETBENCH_GATE=f"{program_reads},{program_writes}",
+        pass_fds=descriptors,
+    )
+    for descriptor in descriptors:
+        os.close(descriptor)
+    assert os.read(worker_reads, 9) == b"H"
+    assert not (tmp_path / "client.jsonl").exists()
+    at_ns = time.monotonic_ns() + 50_000_000
+    os.write(worker_writes, struct.pack("=q", at_ns))
+    (started_ns,) = struct.unpack("=q", os.read(worker_reads, 8))
+    assert started_ns >= at_ns
+    assert os.read(worker_reads, 1) == b""
+    assert finished(client)[0] == 0
+    assert lines(tmp_path / "client.jsonl")[0]["monotonic_ns"] >= started_ns
+
+
+def test_a_gate_that_is_closed_ends_the_driver(driver, port, written, gate):
+    (program_reads, worker_writes), (_worker_reads, program_writes) = gate
+    environ = {"SERVER_0": f"127.0.0.1:{port}", "NETBENCH_GATE": f"{program_reads},{program_writes}"}
+    client = driver("client", written([send(1)], [receive(1)]), pass_fds=(program_reads, program_writes), **environ)
+    os.close(worker_writes)
+    assert finished(client) == (1, "", "error: the worker closed the gate before the start\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("door", "NETBENCH_GATE='door' is not two descriptors"), ("98,99", "NETBENCH_GATE=98,99: Bad file")],
+)
+def test_a_gate_that_is_none_is_named(driver, written, text, message):
+    returncode, _out, err = finished(driver("server", written([send(1)], [receive(1)]), NETBENCH_GATE=text))
+    assert returncode == 1
+    assert message in err
