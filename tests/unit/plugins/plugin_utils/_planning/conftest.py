@@ -60,9 +60,23 @@ def planned(workload="netbench", *, servers=3, clients=2, groups=None, hosts=Non
     )
 
 
+def raw_plan(suite, workload):
+    """The plan of these two documents, whatever they are."""
+    groups, hosts = bench(2, 1)
+    return expand(
+        suite=suite,
+        workload=workload,
+        groups=groups,
+        hosts=hosts,
+        run_id="run",
+        created_utc="2026-11-21T11:05:00Z",
+        read_file=no_file,
+    )
+
+
 @pytest.fixture(scope="session")
 def planning():
-    return SimpleNamespace(planned=planned, shipped=shipped, host=host, bench=bench)
+    return SimpleNamespace(planned=planned, raw_plan=raw_plan, shipped=shipped, host=host, bench=bench)
 
 
 @pytest.fixture(scope="session")
