@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from types import SimpleNamespace
 
 import pytest
@@ -20,8 +22,13 @@ COMMAND = {
 }
 
 
-def shipped(name):
+@functools.lru_cache
+def _read(name):
     return yaml.safe_load(workloads.shipped()[name].read_text(encoding="utf-8"))
+
+
+def shipped(name):
+    return copy.deepcopy(_read(name))
 
 
 def host(name, number, **more):

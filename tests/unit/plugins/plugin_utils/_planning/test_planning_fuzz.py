@@ -64,7 +64,7 @@ def changed(document, path, value):
     return document
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(data=st.data(), name=st.sampled_from(("netbench", "pynetbench", "command")))
 def test_changed_documents(planning, data, name):
     workload, suite = planning.shipped(name), dict(SUITE)
