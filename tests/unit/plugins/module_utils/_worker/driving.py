@@ -199,6 +199,14 @@ class Worker:
         last.close()
         assert not list(left_behind(self.state))
 
+    def kill(self):
+        self.daemon.kill()
+        self.daemon.wait()
+
+    def terminate(self):
+        self.daemon.terminate()
+        return self.daemon.wait(DEADLINE_S)
+
     def end(self):
         for peer in self._peers:
             peer.close()
