@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
 
-from .commands import LabError, run, wait_for
+from .commands import LabError, run
 
 if TYPE_CHECKING:
     from .lab import Lab
@@ -217,12 +217,12 @@ class Host:
 
     def stop(self) -> None:
         """Switch the host off, as by its power cord."""
-        self.lab.runtime("kill", "--signal", "KILL", self.container, check=False)
-        wait_for(f"{self.name} is off", lambda: not self.running, deadline_s=20)
+        self.lab.runtime.switch_off(self.container)
 
     def start(self, *, deadline_s: float = 60) -> None:
         """Switch the host on and wait until sshd answers. Rules of nftables are gone, as after any boot."""
         self.lab.runtime("start", self.container)
+        self.lab.runtime.pin_bridge(self.lab.control)
         self.lab.wait_ready([self.name], deadline_s=deadline_s)
 
     def restart(self, *, deadline_s: float = 60) -> None:
@@ -243,15 +243,24 @@ class Host:
         """Undo `limit_cpu`."""
         self._set_cpu_quota("")
 
+    def times_throttled(self) -> int:
+        """How often `limit_cpu` has held the host back so far."""
+        stat = dict(line.split() for line in (self._cpu_group() / "cpu.stat").read_text().splitlines())
+        return int(stat["nr_throttled"])
+
     def _set_cpu_quota(self, quota_us: str) -> None:
         """Through the cgroup's own files: a runtime's `update` can set a limit, but runc's cannot lift one."""
+        group = self._cpu_group()
+        if (group / "cpu.max").exists():
+            (group / "cpu.max").write_text(f"{quota_us or 'max'} {CPU_PERIOD_US}")
+        else:
+            (group / "cpu.cfs_quota_us").write_text(quota_us or "-1")
+
+    def _cpu_group(self) -> Path:
+        """The host's cgroup of the CPU controller, version 1 or 2."""
         for line in Path(f"/proc/{self.pid}/cgroup").read_text().splitlines():
             _number, controllers, path = line.split(":", 2)
             group = CGROUPS / controllers / path.lstrip("/").removesuffix("/init.scope")
-            if "cpu" in controllers.split(","):
-                (group / "cpu.cfs_quota_us").write_text(quota_us or "-1")
-                return
-            if not controllers and (group / "cpu.max").exists():
-                (group / "cpu.max").write_text(f"{quota_us or 'max'} {CPU_PERIOD_US}")
-                return
+            if "cpu" in controllers.split(",") or (not controllers and (group / "cpu.max").exists()):
+                return group
         raise LabError(f"{self.name}: no cgroup with a CPU controller")

@@ -122,8 +122,12 @@ class Lab:
                 host.container, hostname=host.name, address=host.address, image=tag, public_key=public_key
             )
 
+        for first in off[:1]:  # it brings the bridge into being
+            start(first)
+        if self.hosts:
+            self.runtime.pin_bridge(self.control)
         with concurrent.futures.ThreadPoolExecutor(STARTERS) as pool:
-            list(pool.map(start, off))
+            list(pool.map(start, off[1:]))
 
     def wait_ready(self, names: Iterable[str], *, deadline_s: float) -> None:
         """Wait until systemd has booted and sshd answers on each of the named hosts; note their host keys."""

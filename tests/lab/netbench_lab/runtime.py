@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from .commands import LabError, run, succeeds
+from .commands import LabError, run, succeeds, wait_for
 from .settings import Settings
 
 CAPABILITIES = (  # what a server's root has; not SYS_TIME: the clock is the machine's own
@@ -114,6 +114,23 @@ class Runtime:
         """Name of the network's interface on this machine."""
         network = json.loads(self("network", "inspect", self.settings.lab_id))[0]
         return str(network["network_interface"] if self.settings.runtime == "podman" else f"br-{network['Id'][:12]}")
+
+    def pin_bridge(self, control: str) -> None:
+        """Give the bridge a hardware address of its own.
+
+        Otherwise it borrows one of a host's, changes it when that host goes, and the other hosts miss the control node
+        until their ARP caches age: most of a minute.
+        """
+        run(["ip", "link", "set", "dev", self.bridge(), "address", mac(control)])
+
+    def switch_off(self, container: str) -> None:
+        """Kill a host and let go of its network, which podman would otherwise sometimes use again, rules and all."""
+        self("kill", "--signal", "KILL", container, check=False)
+        wait_for(
+            f"{container} is off", lambda: not self.inspect([container])[container]["State"]["Running"], deadline_s=20
+        )
+        if self.settings.runtime == "podman":
+            self("container", "cleanup", container)
 
     def remove_network(self) -> None:
         """Remove the lab's network, if there is one."""
