@@ -11,6 +11,7 @@ has to think of it. HTML is another matter and is escaped where it is made.
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from typing import Any
 
@@ -36,7 +37,10 @@ def _visible(character: str) -> str:
 
 
 def plain_document(value: Any, *, depth: int = 12) -> Any:
-    """JSON data with every text in it made :func:`plain`; what is nested deeper than ``depth`` is dropped."""
+    """JSON data with every text in it made :func:`plain`.
+
+    What is nested deeper than ``depth`` is dropped, and a number that JSON does not have (NaN, infinity) is null.
+    """
     if isinstance(value, str):
         return plain(value)
     if isinstance(value, dict):
@@ -47,4 +51,4 @@ def plain_document(value: Any, *, depth: int = 12) -> Any:
         )
     if isinstance(value, list):
         return [plain_document(item, depth=depth - 1) for item in value] if depth else []
-    return value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
