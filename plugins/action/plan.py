@@ -104,16 +104,26 @@ class ActionModule(ActionBase):
             return shipped[given]
         is_name = "/" not in given and not given.endswith((".yml", ".yaml", ".json"))
         try:
-            return str(self._find_needle(f"{kind}s", f"{given}.yml" if is_name else given))
+            return self._found(f"{kind}s", f"{given}.yml" if is_name else given)
         except AnsibleError as problem:
             advice = schema.suggestion(given, list(shipped)) if is_name and shipped else ""
             raise SchemaError(
                 (kind,), f"there is no {kind} {given!r}.{advice} {_one_line(problem)}", given
             ) from problem
 
+    def _found(self, folder: str, name: str) -> Path:
+        """A file of the role, beside the playbook, or (for a playbook of a collection) in the current folder."""
+        try:
+            return Path(self._find_needle(folder, name))
+        except AnsibleError:
+            for path in (Path.cwd() / folder / name, Path.cwd() / name):
+                if path.is_file():
+                    return path
+            raise
+
     def _read_file(self, name: str, place: Place) -> str:
         try:
-            return Path(self._find_needle("files", name)).read_text(encoding="utf-8")
+            return self._found("files", name).read_text(encoding="utf-8")
         except (AnsibleError, OSError, UnicodeDecodeError) as problem:
             raise SchemaError(place, f"the file {name} cannot be read: {_one_line(problem)}", name) from problem
 

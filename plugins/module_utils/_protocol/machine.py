@@ -191,6 +191,8 @@ def step(status: Status, event: Event, point: Point | None) -> Step:
         return _lose(status, "failed", event.reason)
     if isinstance(event, RuleMet):
         return _rule_met(status, event, point)
+    if isinstance(event, (Armed, TooLate)) and (status.state, status.phase) != (point.launch.name, ENTERING):
+        return status, ()  # nothing is being armed (any more)
     if isinstance(event, Armed):
         armed = replace(status, phase=ARMED)
         return armed, (Watch("done"), _report("armed", armed))

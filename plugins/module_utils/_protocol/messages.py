@@ -2,9 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What crosses the channel: states, sample numbers, instants and facts; never anything that is executed.
+"""What crosses the channel: states, sample numbers, instants and facts; never anything that is executed. Private to
+this collection.
 
-Private to this collection. The coordinator sends requests, the worker answers each of ``hello``, ``clock``, ``load``
+The coordinator sends requests, the worker answers each of ``hello``, ``clock``, ``load``
 and ``finish`` with one ``reply`` (same ``id``) and sends ``report`` whenever something happened. Every message of the
 worker carries ``received_ns`` (when it read the latest request) and ``sent_ns``, both on its monotonic clock, so
 every exchange is a clock sample.

@@ -39,7 +39,7 @@ def endpoint(
     kind = str(variables.get("ansible_connection") or task.connection or "ssh")
     if kind not in _SSH + _LOCAL:
         raise HostError(host, f"connection {kind!r} cannot carry the channel to a worker; use ssh or local")
-    ssh = _ssh(host, variables, templar, task, play_context) if kind in _SSH else ()
+    ssh, hush = _ssh(host, variables, templar, task, play_context) if kind in _SSH else ((), ())
     options = [f"--instance={worker.get('instance') or variables.get('worker_instance') or 'default'}"]
     for option, fact in (("--state-dir", "state_dir"), ("--runtime-dir", "runtime_dir")):
         if worker.get(fact):
@@ -52,12 +52,14 @@ def endpoint(
         program=str(worker.get("program") or DEFAULT_PROGRAM),
         options=tuple(options),
         become=_become(worker.get("become_method"), variables, templar, task, play_context),
+        hush=hush,
     )
 
 
 def _ssh(
     host: str, variables: Mapping[str, Any], templar: Any, task: Task, play_context: PlayContext
-) -> tuple[str, ...]:
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The argv up to the destination, and the one that ends Ansible's own idle connection when it would speak."""
     connection = connection_loader.get("ssh", play_context, None)
     keys = {**task.dump_attrs(), "timeout": play_context.timeout}
     keys.pop("retries", None)
@@ -69,11 +71,12 @@ def _ssh(
     destination = str(connection.get_option("host") or host)
     connection.host = destination
     argv = [_text(word) for word in connection._build_command(connection.get_option("ssh_executable"), "ssh")]
-    ours = ["-T"]
-    if _keepalive_s([*argv, "-G", destination]):
-        # a shared master would send the user's keepalives during the window: a connection of our own does not
-        ours += ["-o", "ControlPath=none", "-o", "ControlMaster=no", "-o", "ServerAliveInterval=0"]
-    return (argv[0], *ours, *argv[1:], destination)
+    if not _keepalive_s([*argv, "-G", destination]):
+        return (argv[0], "-T", *argv[1:], destination), ()
+    # A shared master would send the user's keepalives in the window. So the channel has a connection of its own without
+    # them, and an idle master is told to end (-O stop: after whatever it carries now).
+    ours = ("-T", "-o", "ControlPath=none", "-o", "ControlMaster=no", "-o", "ServerAliveInterval=0")
+    return (argv[0], *ours, *argv[1:], destination), (*argv, "-O", "stop", destination)
 
 
 def _keepalive_s(argv: list[str]) -> int:

@@ -31,7 +31,10 @@ class Become:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A host's worker. ``ssh`` is the argv up to and including the destination; empty for a local connection."""
+    """A host's worker. ``ssh`` is the argv up to and including the destination; empty for a local connection.
+
+    ``hush`` is the argv that ends Ansible's own idle connection to the host, when that would speak by itself.
+    """
 
     host: str
     address: str
@@ -40,6 +43,7 @@ class Endpoint:
     program: str
     options: tuple[str, ...]  # --instance …, --state-dir …, --runtime-dir …
     become: Become | None = None
+    hush: tuple[str, ...] = ()
 
     def argv(self, subcommand: str, *arguments: str) -> list[str]:
         """A local argv that runs ``worker.pyz subcommand …`` on the host."""

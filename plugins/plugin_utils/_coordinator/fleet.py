@@ -2,10 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The channels to all workers of a run:
-
-opened together, taken up again when lost, let go together. Private to this collection.
-"""
+"""The channels to all workers of a run, opened, mended and let go together. Private to this collection."""
 
 from __future__ import annotations
 
@@ -73,6 +70,7 @@ class Fleet:
             async with gate:
                 await self._deliver(host)
                 await self._attach(host)
+                await remote.hush(self._endpoints[host])
 
         hosts = list(self._endpoints)
         results = await asyncio.gather(*(one(host) for host in hosts), return_exceptions=True)

@@ -13,8 +13,21 @@ from .endpoint import Endpoint
 from .errors import HostError
 from .text import clean
 
+HUSH_S = 5.0
 LIMIT_BYTES = 8 << 30
 _CHUNK = 1 << 18
+
+
+async def hush(endpoint: Endpoint) -> None:
+    """Ends Ansible's own idle connection to the host when that would send keepalives. Nothing to end is as well."""
+    if endpoint.hush:
+        quiet = asyncio.subprocess.DEVNULL
+        process = await asyncio.create_subprocess_exec(*endpoint.hush, stdin=quiet, stdout=quiet, stderr=quiet)
+        try:
+            await asyncio.wait_for(process.wait(), HUSH_S)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
 
 
 async def run(

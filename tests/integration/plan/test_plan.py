@@ -65,6 +65,7 @@ class Folder:
 
     def __init__(self, path):
         self.path = path
+        self.playbook = "play.yml"
         self.write("inventory.yml", INVENTORY)
         self.write("play.yml", PLAY)
 
@@ -87,7 +88,8 @@ class Folder:
             "ANSIBLE_HOME": str(self.path / ".ansible"),
             "LC_ALL": "C.UTF-8",
         }
-        command = [sys.executable, "-m", "ansible", "playbook", "-i", "inventory.yml", "play.yml", *arguments]
+        inventory, playbook = (str(self.path / name) for name in ("inventory.yml", self.playbook))
+        command = [sys.executable, "-m", "ansible", "playbook", "-i", inventory, playbook, *arguments]
         return subprocess.run(
             command, cwd=self.path, env=environment, capture_output=True, text=True, timeout=60, check=False
         )
@@ -172,6 +174,18 @@ def test_groups_of_another_name_and_files_beside_the_playbook(folder):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "echo '$HOME'" in done.stdout
     assert "echo c1" in done.stdout
+
+
+def test_files_in_the_current_folder_for_a_playbook_from_elsewhere(folder):
+    folder.write("elsewhere/play.yml", (folder.path / "play.yml").read_text(encoding="utf-8"))
+    folder.playbook = "elsewhere/play.yml"
+    folder.write("suites/mine.yml", "workload: netbench\nseed: 99\nparameters: {scenario_file: here.json}\n")
+    folder.write("here.json", "{}")
+    inline = PLAY[PLAY.index("        suite:") : PLAY.index("        groups")]
+    folder.edit("elsewhere/play.yml", inline, "        suite: mine\n")
+    output = folder.refused()
+    assert "suite.parameters.scenario_file: the scenario here.json: the key 'id' is missing; add it." in output
+    assert "suites/mine.yml:3" in output
 
 
 # Bad input, one of each kind. `file:line` is where the user wrote what is wrong.

@@ -108,6 +108,12 @@ def test_too_late_goes_back_to_ready_and_may_be_tried_again():
     assert status.phase == ARMED
 
 
+@pytest.mark.parametrize("event", [Armed(), TooLate()])
+def test_nobody_is_armed_who_was_not_asked_to(event):
+    ready, _ = walk(CLIENT, *READY)
+    assert step(ready, event, CLIENT) == (ready, ())
+
+
 @pytest.mark.parametrize(
     ("events", "reason"),
     [

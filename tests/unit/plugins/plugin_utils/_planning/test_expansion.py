@@ -404,7 +404,7 @@ def test_a_hundred_hosts_and_two_hundred_samples(planning):
     begun = time.perf_counter()
     plan = planning.planned("netbench", servers=90, clients=10, grid={"driver": ["tcp", "s2n-quic"]}, repeats=100)
     assert len(plan.samples) == 200
-    assert time.perf_counter() - begun < 10  # 0.4 s on a quiet machine; the bound only catches a change of order
+    assert time.perf_counter() - begun < 60  # 0.4 s on a quiet machine; the bound only catches a change of order
 
 
 def test_same_run_is_about_what_runs_where(planning):

@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One lab of six hosts for all tests of a session."""
+
+from __future__ import annotations
+
+from netbench_lab.fixtures import lab_of  # noqa: F401
+from netbench_trial.fixtures import lab_hosts, on_lab  # noqa: F401

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Nothing is sent in the window, and little beside it: counted on hosts, recorded on the wire, said by workers."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from netbench_lab.packets import Recording
+from netbench_trial.lab import LabTrial
+from netbench_trial.results import RunFolder
+from netbench_trial.trial import Playing, until
+
+WINDOW_S = 4
+PARAMETERS = {"duration": f"{WINDOW_S}s"}
+PACKETS_PER_WALK = 30
+
+
+def t0_of(trial: LabTrial, playing: Playing) -> float:
+    """T0 of the first sample on this machine's time.monotonic(), as soon as it is chosen."""
+
+    def chosen() -> float | None:
+        assert playing.process.poll() is None, f"ended before T0:\n{playing.text}"
+        try:
+            return float(trial.run.of("t0")[0]["t0_ns"]) / 1e9
+        except (OSError, ValueError, IndexError):
+            return None  # no folder, no record, half a line yet
+
+    return float(until("T0 is chosen", chosen, deadline_s=60))
+
+
+def wall_window(run: RunFolder, sample: int) -> tuple[int, int]:
+    """The window of a sample, in ns of this machine's wall clock."""
+    window = run.samples[sample]["window"]
+    return window["start_wall_ns"], window["start_wall_ns"] + window["stop_ns"] - window["start_ns"]
+
+
+def test_no_packet_passes_in_the_window(on_lab: LabTrial) -> None:
+    """Three witnesses: the hosts' packet filters, a recorder on the bridge, and the workers' own count."""
+    hosts = on_lab.lab.hosts
+    for host in hosts.values():
+        host.count_packets()
+    with on_lab.lab.recorded_packets() as recording:
+        playing = on_lab.walking("pynetbench", parameters=PARAMETERS, repeats=2)
+        t0_s = t0_of(on_lab, playing)
+        time.sleep(max(0.0, t0_s + 0.5 - time.monotonic()))
+        first_ns = time.monotonic_ns()
+        before = {name: host.packets() for name, host in hosts.items()}
+        listening = {name: host.listening() for name, host in hosts.items()}
+        time.sleep(max(0.0, t0_s + WINDOW_S - 0.7 - time.monotonic()))
+        after = {name: host.packets() for name, host in hosts.items()}
+        last_ns = time.monotonic_ns()
+        playing.wait(90).ok()
+    run = on_lab.run
+
+    window = run.samples[0]["window"]
+    assert run.samples[0]["verdict"] == "ok"
+    assert window["start_ns"] < first_ns < last_ns < window["stop_ns"], "the counters were read inside the window"
+    counted = {name: (after[name] - before[name]).total for name in hosts}
+    print(f"counted on the hosts in {(last_ns - first_ns) / 1e9:.2f} s of the window: {counted}")
+    assert counted == dict.fromkeys(hosts, 0)
+
+    for number, line in enumerate(run.samples):
+        start_ns, stop_ns = wall_window(run, number)
+        seen = recording.between(start_ns=start_ns, stop_ns=stop_ns)
+        print(f"sample {number}: window {line['window_s']:.3f} s, on the wire {len(seen)}, said {line['control_packets']}")
+        assert not seen, f"in the window: {[(p.host, (p.wall_ns - start_ns) / 1e9, p.length) for p in seen]}"
+        assert line["control_packets"] == 0
+        assert {name: about["control_packets"] for name, about in line["hosts"].items()} == dict.fromkeys(hosts, 0)
+
+    for name, sockets in listening.items():
+        expected = {("sshd", 22)} | ({("python3", 4433)} if name.startswith("server") else set())
+        assert {(each.process, each.port) for each in sockets} == expected, "a worker listens on no port"
+
+    check_packets_of_a_walk(run, recording, on_lab)
+
+
+def check_packets_of_a_walk(run: RunFolder, recording: Recording, trial: LabTrial) -> None:
+    """From a sample's begin to its line in the record: what one walk costs each worker, once it is connected."""
+    begins = {each["sample"]: wall_ns(each["utc"]) for each in run.of("begin")}
+    names = {host.address: name for name, host in trial.lab.hosts.items()}
+    for line in run.of("sample"):
+        seen = recording.between(start_ns=begins[line["sample"]], stop_ns=wall_ns(line["utc"]))
+        packets = Counter(names[packet.host] for packet in seen)
+        size = sum(packet.length for packet in seen)
+        print(f"sample {line['sample']}: packets per worker and walk {dict(packets)}, {size} bytes in all")
+        assert set(packets) == set(trial.lab.hosts)
+        assert max(packets.values()) <= PACKETS_PER_WALK
+
+
+def wall_ns(utc: str) -> int:
+    """`2026-11-21T11:05:03.123456Z` in ns since the epoch."""
+    whole, _, fraction = utc.rstrip("Z").partition(".")
+    return int(time.mktime(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) - time.timezone) * 10**9 + int(fraction) * 1000
+
+
+def test_keepalives_that_the_user_wants_do_not_break_the_silence(on_lab: LabTrial) -> None:
+    """`ServerAliveInterval=1` for Ansible's connections, with masters that outlive their tasks: still no packet."""
+    keepalive = {"ansible_ssh_args": "-o ControlMaster=auto -o ControlPersist=60s -o ServerAliveInterval=1"}
+    on_lab.write_inventory(**dict.fromkeys(on_lab.hosts, {**keepalive, "ansible_control_path": "%(directory)s/ka-%%h"}))
+    with on_lab.lab.recorded_packets() as recording:
+        finished = on_lab.play("incast.yml", timeout_s=120, run_parameters=PARAMETERS, run_max_start_skew="1s")
+    finished.ok()
+    line = on_lab.run.samples[-1]
+    start_ns, stop_ns = wall_window(on_lab.run, len(on_lab.run.samples) - 1)
+    seen = recording.between(start_ns=start_ns, stop_ns=stop_ns)
+    print(f"on the wire {len(seen)}, said {line['control_packets']}")
+    assert not seen, f"in the window: {[(p.host, p.ports, (p.wall_ns - start_ns) / 1e9, p.length) for p in seen]}"
+    assert line["control_packets"] == 0
+
+
+def test_the_witnesses_are_awake(on_lab: LabTrial) -> None:
+    """One ordinary task over ssh is dozens of packets, and both the filter and the recorder see them."""
+    host = on_lab.lab.hosts["server1"]
+    with on_lab.lab.recorded_packets() as recording:
+        host.count_packets()
+        on_lab.prepare()
+    print(len(recording.between(host.address)), host.packets().total)
+    assert len(recording.between(host.address)) > 20
+    assert host.packets().total > 20
