@@ -75,6 +75,16 @@ def test_every_block_says_whether_it_is_run(block: Block) -> None:
     )
 
 
+FILE = re.compile(r"^<!-- file: (?P<name>tests/\S+) -->\n```\w+\n(?P<body>.*?)^```", re.M | re.S)
+SHOWN = [(page, found["name"], found["body"]) for page in PAGES for found in FILE.finditer(page.read_text("utf-8"))]
+
+
+@pytest.mark.parametrize(("page", "name", "body"), SHOWN, ids=[f"{page.name}:{name}" for page, name, _body in SHOWN])
+def test_files_that_a_page_shows_are_those_that_tests_run(page: Path, name: str, body: str) -> None:
+    """All but the line of the licence."""
+    assert body == (ROOT / name).read_text(encoding="utf-8").split("\n", 1)[1], f"{page.name} shows another {name}"
+
+
 def pages_with(mark: str) -> list[Path]:
     return sorted({block.page for block in ALL if block.mark == mark})
 

@@ -21,7 +21,9 @@ def drivers() -> Path:
     names = [f"s2n-netbench-driver-{role}-{driver}" for role in ("client", "server") for driver in ("tcp", "s2n-quic")]
     found = {name: shutil.which(name, path=PLACES) for name in names}
     if absent := [name for name, path in found.items() if path is None]:
-        pytest.skip(f"not on PATH nor in .cache/drivers/bin: {', '.join(absent)} (`make test ONLY=drivers` builds them)")
+        pytest.skip(
+            f"not on PATH nor in .cache/drivers/bin: {', '.join(absent)} (`make test ONLY=drivers` builds them)"
+        )
     return Path(str(found[names[0]])).parent
 
 

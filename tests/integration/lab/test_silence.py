@@ -63,7 +63,9 @@ def test_no_packet_passes_in_the_window(on_lab: LabTrial) -> None:
     for number, line in enumerate(run.samples):
         start_ns, stop_ns = wall_window(run, number)
         seen = recording.between(start_ns=start_ns, stop_ns=stop_ns)
-        print(f"sample {number}: window {line['window_s']:.3f} s, on the wire {len(seen)}, said {line['control_packets']}")
+        print(
+            f"sample {number}: window {line['window_s']:.3f} s, on the wire {len(seen)}, said {line['control_packets']}"
+        )
         assert not seen, f"in the window: {[(p.host, (p.wall_ns - start_ns) / 1e9, p.length) for p in seen]}"
         assert line["control_packets"] == 0
         assert {name: about["control_packets"] for name, about in line["hosts"].items()} == dict.fromkeys(hosts, 0)
