@@ -38,7 +38,7 @@ def archive_sha256() -> str | None:
 
 def version() -> str:
     """The collection's version, which the archive carries."""
-    data = pkgutil.get_data(__package__.split(".")[0], "version.json") if archive() and __package__ else None
+    data = pkgutil.get_data(__package__.partition(".")[0], "version.json") if archive() and __package__ else None
     return str(json.loads(data)["version"]) if data else "0+source"
 
 

@@ -39,10 +39,10 @@ def main(arguments: list[str]) -> int:
         with connect(place.socket_in(runtime), instance) as sock:
             join(sock, connection)
     except NotThere as problem:
-        print(f"worker: {problem}", file=sys.stderr)
+        sys.stderr.write(f"worker: {problem}\n")
         return NOT_THERE
     except (WorkerError, OSError) as problem:
-        print(f"worker: {problem}", file=sys.stderr)
+        sys.stderr.write(f"worker: {problem}\n")
         return 1
     except KeyboardInterrupt:
         return 130

@@ -25,10 +25,10 @@ def main(argv: list[str]) -> int:
     try:
         options.run(options)
     except NotThere as problem:
-        print(f"worker: {problem}", file=sys.stderr)
+        sys.stderr.write(f"worker: {problem}\n")
         return NOT_THERE
     except (WorkerError, ValueError, OSError) as problem:
-        print(f"worker: {problem}", file=sys.stderr)
+        sys.stderr.write(f"worker: {problem}\n")
         return 1
     except KeyboardInterrupt:
         return 130
@@ -70,6 +70,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
 def _where(options: argparse.Namespace) -> Any:
     from . import place, storage
 
@@ -91,7 +95,7 @@ def _serve(options: argparse.Namespace) -> None:
 def _start(options: argparse.Namespace) -> None:
     from . import service
 
-    print(service.start(_where(options), _idle_exit(options, service.IDLE_EXIT_S)))
+    _say(service.start(_where(options), _idle_exit(options, service.IDLE_EXIT_S)))
 
 
 def _attach(options: argparse.Namespace) -> None:
@@ -108,7 +112,7 @@ def _accept_plan(options: argparse.Namespace) -> None:
     where = _where(options)
     encoded = sys.stdin.buffer.read(plan.LIMIT_BYTES + 1)
     storage.create(where)
-    print(json.dumps({"plan_sha256": storage.store_plan(where, encoded)}))
+    _say(json.dumps({"plan_sha256": storage.store_plan(where, encoded)}))
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -136,7 +140,7 @@ def _status(options: argparse.Namespace) -> None:
     from . import texts
 
     answer = _ask(options, "status")
-    print(json.dumps(answer) if options.json else texts.status(answer))
+    _say(json.dumps(answer) if options.json else texts.status(answer))
 
 
 def _stop(options: argparse.Namespace) -> None:
@@ -144,7 +148,7 @@ def _stop(options: argparse.Namespace) -> None:
     if options.worker:
         _ask(options, "quit", why="stopped by a person")
     said = "the sample was ended" if answer["stopped"] else "no sample was going on"
-    print(json.dumps(answer) if options.json else said + (", the worker ends" if options.worker else ""))
+    _say(json.dumps(answer) if options.json else said + (", the worker ends" if options.worker else ""))
 
 
 def _journal(options: argparse.Namespace) -> None:
@@ -156,7 +160,7 @@ def _journal(options: argparse.Namespace) -> None:
     if not records:
         raise StorageError(f"there is no journal of run {options.run_id!r} on this host.")
     for record in records:
-        print(json.dumps(record) if options.json else texts.record(record))
+        _say(json.dumps(record) if options.json else texts.record(record))
 
 
 def _forget(options: argparse.Namespace) -> None:
@@ -177,7 +181,7 @@ def _forget(options: argparse.Namespace) -> None:
     if plan_sha256:
         storage.forget_plan(where, plan_sha256)
     shutil.rmtree(folder)
-    print(json.dumps({"forgotten": run_id}) if options.json else f"run {run_id} is forgotten")
+    _say(json.dumps({"forgotten": run_id}) if options.json else f"run {run_id} is forgotten")
 
 
 def _version(options: argparse.Namespace) -> None:
@@ -185,6 +189,6 @@ def _version(options: argparse.Namespace) -> None:
 
     program = about.program()
     archive = (program["archive_sha256"] or "from sources")[:12]
-    print(
+    _say(
         json.dumps(program) if options.json else f"worker {program['version']} ({archive}), Python {program['python']}"
     )

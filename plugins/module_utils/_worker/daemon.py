@@ -177,7 +177,8 @@ def log(text: str) -> None:
     """One line for the service manager, or the log file. Never a value of the plan."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     with contextlib.suppress(OSError):
-        print(f"{stamp} {text}"[:2000], file=sys.stderr, flush=True)
+        sys.stderr.write(f"{stamp} {text}"[:2000] + "\n")
+        sys.stderr.flush()
 
 
 def serve(where: storage.Directories, *, idle_exit_s: float | None, ready: Callable[[], None]) -> None:

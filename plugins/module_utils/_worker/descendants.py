@@ -25,7 +25,6 @@ from .errors import SampleError
 
 _KILL_DEADLINE_S = 10.0
 _KILL_PERIOD_S = 0.05
-_HALT_LOOKS = 100
 
 
 @dataclass(frozen=True)
@@ -60,13 +59,19 @@ class Reaper:
     def watch(self, pid: int, callback: Callable[[Exit], None]) -> None:
         self._watchers[pid] = callback
 
-    def reap(self) -> None:
-        """Called for SIGCHLD: takes every child that has ended."""
+    def reap(self) -> bool:
+        """Called for SIGCHLD: takes every child that has ended.
+
+        False when there is no child left, and so no descendant: the kernel's own word, where a look at ``/proc`` can
+        miss what is forked meanwhile.
+        """
         at_ns = time.monotonic_ns()
+        some_left = True
         while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
+                some_left = False
                 break
             if pid == 0:
                 break
@@ -86,6 +91,7 @@ class Reaper:
         for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_result(None)
+        return some_left
 
     async def change(self, timeout_s: float) -> None:
         """Wait until some child has ended, at most this long."""
@@ -115,14 +121,19 @@ _HAS_CHILDREN_LISTS = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
 
 def all_of(ancestor: int) -> list[int]:
     """Every living descendant of a process, parents before children. Zombies count until they are reaped."""
+    return list(_walk(ancestor))
+
+
+def _walk(ancestor: int) -> Iterator[int]:
     child_of = children if _HAS_CHILDREN_LISTS else _children_by_scan()
-    found: list[int] = []
+    found: set[int] = set()
     todo = [ancestor]
     while todo:
-        new = [child for child in child_of(todo.pop()) if child not in found]
-        found += new
-        todo += new
-    return found
+        for child in child_of(todo.pop()):
+            if child not in found:
+                found.add(child)
+                todo.append(child)
+                yield child
 
 
 def _children_by_scan() -> Callable[[int], Iterable[int]]:
@@ -141,16 +152,20 @@ def signal_all(pids: Iterable[int], number: int) -> None:
             os.kill(pid, number)
 
 
-def _halt(ancestor: int) -> set[int]:
-    """Stop every descendant, also those that are forked meanwhile, so that killing them does not become a chase."""
-    halted: set[int] = set()
-    for _ in range(_HALT_LOOKS):
-        running = set(all_of(ancestor)) - halted
-        if not running:
-            break
-        signal_all(running, signal.SIGSTOP)
-        halted |= running
-    return halted
+def kill(pids: Iterable[int]) -> None:
+    """Kill processes with their whole process groups: no fork outruns that, as one by one is a chase.
+
+    A group of ours holds descendants only, because a gate begins with a session of its own; what has not got there yet
+    is still in the worker's group, and is killed alone.
+    """
+    groups = {os.getpgrp()}
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            group = os.getpgid(pid)
+            if group not in groups:
+                groups.add(group)
+                os.killpg(group, signal.SIGKILL)
+        signal_all((pid,), signal.SIGKILL)
 
 
 async def end(reaper: Reaper, number: int | None, grace_s: float) -> None:
@@ -159,21 +174,18 @@ async def end(reaper: Reaper, number: int | None, grace_s: float) -> None:
     ``number`` None kills at once. Raises SampleError with the names of those that cannot be killed.
     """
     me = os.getpid()
-    reaper.reap()
-    left = all_of(me)
-    if left and number is not None:
+    if reaper.reap() and number is not None:
+        left = all_of(me)
         signal_all(left, number)
         signal_all(left, signal.SIGCONT)  # a stopped process must run to end
         deadline_s = time.monotonic() + grace_s
-        while left and time.monotonic() < deadline_s:
+        while reaper.reap() and time.monotonic() < deadline_s:
             await reaper.change(deadline_s - time.monotonic())
-            left = all_of(me)
     deadline_s = time.monotonic() + _KILL_DEADLINE_S
-    while left:
-        signal_all(_halt(me), signal.SIGKILL)
+    while reaper.reap():
+        kill(_walk(me))  # each as soon as it is seen: one that leaves its group with every fork has to be caught
         if time.monotonic() > deadline_s:
+            left = all_of(me)
             names = ", ".join(f"{linux.process_name(pid)} (pid {pid})" for pid in left[:5])
             raise SampleError(f"cannot be killed: {names} still there after {_KILL_DEADLINE_S:g} s")
         await reaper.change(_KILL_PERIOD_S)
-        reaper.reap()
-        left = all_of(me)

@@ -71,10 +71,11 @@ class Desk:
 
     def request(self, peer: Connection, frame: dict[str, Any]) -> None:
         """Answer one frame of a coordinator. Raises FrameError when it is not understood."""
-        if frame.get("type") == "hello" and frame.get("protocol") != frames.PROTOCOL and type(frame.get("id")) is int:
-            asked = repr(frame.get("protocol"))[:20]
+        number, protocol = frame.get("id"), frame.get("protocol")
+        if frame.get("type") == "hello" and protocol != frames.PROTOCOL and isinstance(number, int):
+            asked = repr(protocol)[:20]
             why = f"this worker speaks protocol {frames.PROTOCOL}, the coordinator {asked}: install the same"
-            peer.send({"type": "reply", "id": frame["id"], "refused": why})
+            peer.send({"type": "reply", "id": number, "refused": why})
             return
         request = messages.parse_request(frame)
         kind = request["type"]

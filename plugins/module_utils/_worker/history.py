@@ -85,7 +85,7 @@ def _after(known: History, record: dict[str, Any]) -> History:
 
 def _status(record: dict[str, Any]) -> Status:
     status = Status(**{name: record[name] for name in _STATUS_FIELDS})
-    if not (type(status.sample) is type(status.attempt) is int and isinstance(status.state, str)):
+    if (type(status.sample), type(status.attempt), type(status.state)) != (int, int, str):  # true is no number
         raise TypeError("not a status")
     return status
 
@@ -95,8 +95,6 @@ def leftovers(history: History, folder: Path) -> list[int]:
 
     This scans ``/proc``; it is done once, when a worker starts after having died.
     """
-    if history.boot_id != linux.boot_id():
-        return []  # the host was rebooted: nothing of it can be alive
     recorded = {process["pid"]: process.get("start_ticks") for process in history.processes}
     found = []
     for name in os.listdir("/proc"):
@@ -125,16 +123,33 @@ def _works_in(pid: int, folder: Path) -> bool:
     return False
 
 
+def _kill_groups(history: History) -> None:
+    """The groups that the recorded processes lead or led: who forks faster than one reads ``/proc`` is seen by no look.
+
+    A group's number is no other process's as long as somebody is in it.
+    """
+    for process in history.processes:
+        pid, ticks = process["pid"], process.get("start_ticks")
+        if type(pid) is int and pid > 1 and type(ticks) is int and linux.start_ticks(pid) in (None, ticks):
+            with contextlib.suppress(ProcessLookupError, PermissionError, OverflowError):
+                os.killpg(pid, signal.SIGKILL)
+
+
 async def kill_leftovers(history: History, folder: Path) -> list[int]:
     """Kill them and see them gone; returns who it was. Raises SampleError when one stays."""
+    if history.boot_id != linux.boot_id():
+        return []  # the host was rebooted: nothing of it can be alive
     seen: list[int] = []
     deadline_s = time.monotonic() + _KILL_DEADLINE_S
+    killed = False
     while True:
         left = leftovers(history, folder)
-        if not left:
+        if killed and not left:
             return seen
         seen += [pid for pid in left if pid not in seen]
         if time.monotonic() > deadline_s:
             raise SampleError(f"cannot be killed: pid {left[0]} still there after {_KILL_DEADLINE_S:g} s")
         descendants.signal_all(left, signal.SIGKILL)
+        _kill_groups(history)
+        killed = True
         await asyncio.sleep(0.02)  # they are nobody's children here: there is no news to wait for

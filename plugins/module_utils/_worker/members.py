@@ -43,6 +43,13 @@ class Member:
         return self.process.name
 
     @property
+    def held_gate(self) -> Gate:
+        """The gate, once there is one. Raises RuntimeError, a mistake of the worker's own, before that."""
+        if self.gate is None:
+            raise RuntimeError(f"{self.name} has no gate yet")
+        return self.gate
+
+    @property
     def alive(self) -> bool:
         return self.gate is not None and self.exit is None
 
@@ -62,10 +69,8 @@ class Member:
         return None if self.exit.status in self.process.success else f"{self.name} {self.exit}"
 
     def _ended_by(self, name: str) -> bool:
-        if self.exit is None:
-            raise AssertionError
         as_shells_say = 128 + signal.Signals["SIG" + name]
-        return self.exit.signal in (name, "KILL") or self.exit.status == as_shells_say
+        return self.exit is not None and (self.exit.signal in (name, "KILL") or self.exit.status == as_shells_say)
 
     def stderr_tail(self) -> str:
         secrets = [self.process.environment.get(name, "") for name in self.process.secret_environment]

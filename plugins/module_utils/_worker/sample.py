@@ -133,8 +133,8 @@ class Sample:
         self._reached("ready")
 
     def _identity(self, member: Member) -> dict[str, Any]:
-        assert member.gate is not None
-        return {"name": member.name, "pid": member.gate.pid, "start_ticks": linux.start_ticks(member.gate.pid)}
+        pid = member.held_gate.pid
+        return {"name": member.name, "pid": pid, "start_ticks": linux.start_ticks(pid)}
 
     # The start
 
@@ -155,9 +155,8 @@ class Sample:
         self._began_s = (at_ns or now_ns) / 1e9
         self._meter.begin(self._began_s)
         for member in self._members:
-            assert member.gate is not None
             offset_ns = int(member.process.offset_s * 1e9)
-            member.gate.release((at_ns or now_ns) + offset_ns if at_ns or offset_ns else 0)
+            member.held_gate.release((at_ns or now_ns) + offset_ns if at_ns or offset_ns else 0)
         if self._point.stop.after_s is not None:
             self._timers["after"] = self._loop.call_at(self._began_s + self._point.stop.after_s, self._end_as_planned)
 
@@ -206,8 +205,7 @@ class Sample:
             member.gate and member.gate.released for member in self._members
         ):
             for member in self._members:
-                assert member.gate is not None
-                member.gate.listen()
+                member.held_gate.listen()
         missing = self._what_is_missing(planned.reached)
         self._emit(machine.Failed(f"state {state!r} was not reached within {planned.deadline_s:g} s: {missing}"))
 
@@ -229,9 +227,8 @@ class Sample:
 
     def _ended(self, member: Member, seen: Exit) -> None:
         member.exit = seen
-        assert member.gate is not None
         self._hear_no_more(member)
-        member.gate.close()
+        member.held_gate.close()
         self._meter.first_stop()
         self._news.set()
         if not any(each.alive for each in self._members):
@@ -242,7 +239,7 @@ class Sample:
             pid=seen.pid,
             exit_status=seen.status,
             signal=seen.signal,
-            start_ns=member.gate.start_ns,
+            start_ns=member.held_gate.start_ns,
             stop_ns=seen.at_ns,
         )
         if self._clearing:
@@ -334,15 +331,12 @@ class Sample:
             await self._news.wait()
 
     def _hear(self, member: Member) -> None:
-        assert member.gate is not None
-        self._loop.add_reader(member.gate.answer, self._heard, member)
+        self._loop.add_reader(member.held_gate.answer, self._heard, member)
 
     def _heard(self, member: Member) -> None:
-        assert member.gate is not None
-        if not member.gate.listen():
-            self._loop.remove_reader(member.gate.answer)
+        if not member.held_gate.listen():
+            self._loop.remove_reader(member.held_gate.answer)
         self._news.set()
 
     def _hear_no_more(self, member: Member) -> None:
-        assert member.gate is not None
-        self._loop.remove_reader(member.gate.answer)
+        self._loop.remove_reader(member.held_gate.answer)

@@ -91,7 +91,7 @@ def _spawn(where: storage.Directories, idle_exit_s: float | None) -> None:
     said, deadline_s = b"", time.monotonic() + _START_DEADLINE_S
     try:
         while not said.endswith(b"\n"):
-            ready, _, _ = select.select([news], [], [], max(0.0, deadline_s - time.monotonic()))
+            ready = select.select([news], [], [], max(0.0, deadline_s - time.monotonic()))[0]
             if not ready:
                 raise WorkerError(f"the worker did not answer within {_START_DEADLINE_S:g} s: see {where.log}")
             more = os.read(news, 4096)
