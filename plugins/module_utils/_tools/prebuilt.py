@@ -12,9 +12,9 @@ import shutil
 import tarfile
 import tempfile
 import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from .errors import SourceError
 from .source import Source
@@ -71,13 +71,10 @@ def _downloaded(source: Source, store: Store) -> Path:
     path = store.folder("sources") / source.sha256
     if path.exists() and file_sha256(path) == source.sha256:
         return path
-    request = urllib.request.Request(source.location.url)
-    if source.location.authorization:
-        request.add_unredirected_header("Authorization", source.location.authorization)
     sha256 = hashlib.sha256()
     handle, temporary = tempfile.mkstemp(dir=path.parent)
     try:
-        with os.fdopen(handle, "wb") as stream, urllib.request.urlopen(request, timeout=DOWNLOAD_TIMEOUT_S) as answer:
+        with os.fdopen(handle, "wb") as stream, _answer(source) as answer:
             for block in iter(lambda: answer.read(1 << 20), b""):
                 sha256.update(block)
                 stream.write(block)
@@ -93,6 +90,21 @@ def _downloaded(source: Source, store: Store) -> Path:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
     return path
+
+
+def _answer(source: Source) -> Any:
+    """The response to a request for exactly the file's bytes, with the source's own credentials and no others."""
+    from ansible.module_utils.urls import open_url  # only here: ready binaries from a file need no network
+
+    authorization = source.location.authorization
+    return open_url(
+        source.location.url,
+        headers={"Authorization": authorization} if authorization else {},
+        unredirected_headers=["Authorization"],
+        timeout=DOWNLOAD_TIMEOUT_S,
+        decompress=False,
+        use_netrc=False,
+    )
 
 
 def _check(found: str, source: Source) -> None:

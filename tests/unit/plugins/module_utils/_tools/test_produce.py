@@ -124,13 +124,22 @@ class PasswordServer(http.server.SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         wanted = "Basic " + base64.b64encode(f"user:{CANARY}".encode()).decode()
-        if self.headers.get("Authorization") == wanted:
+        if self.headers.get("Authorization") == wanted and self.path == "/moved":
+            self.send_response(302)
+            self.send_header("Location", "/tool")
+            self.end_headers()
+        elif self.headers.get("Authorization") == wanted:
             super().do_GET()
         else:
             self.send_response(401)
             self.send_header("WWW-Authenticate", f'Basic realm="say {CANARY}"')
             self.send_header("Content-Length", "0")
             self.end_headers()
+
+    def end_headers(self) -> None:
+        if self.path == "/tool":
+            self.send_header("Content-Encoding", "gzip")  # as some do for archives: it is the file all the same
+        super().end_headers()
 
     def log_message(self, *arguments: object) -> None:
         pass
@@ -248,6 +257,7 @@ def test_a_link_in_an_archive_is_not_a_tool(store: Store, binaries: Path, tmp_pa
 
 
 def test_a_url_is_fetched_once_and_checked(store: Store, server: str, tmp_path: Path) -> None:
+    pytest.importorskip("ansible.module_utils.urls", reason="fetching uses what Ansible brings to a module")
     (tmp_path / "www" / "tool").write_text("program")
     source = {"kind": "prebuilt", "url": f"http://user:{CANARY}@{server}/tool", "sha256": "0" * 64}
     one = Package("one", ("client-tcp",))
@@ -262,3 +272,18 @@ def test_a_url_is_fetched_once_and_checked(store: Store, server: str, tmp_path: 
     with pytest.raises(SourceError, match=r"cannot be fetched: .*404") as failure:
         make(store, {**source, "sha256": "1" * 64}, one)
     assert CANARY not in str(failure.value)
+
+
+def test_a_url_gets_its_own_credentials_and_a_redirect_gets_none(
+    store: Store, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ansible.module_utils.urls", reason="fetching uses what Ansible brings to a module")
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password else")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    (tmp_path / "www" / "tool").write_text("program")
+    sha256 = file_sha256(tmp_path / "www" / "tool")
+    one = Package("one", ("client-tcp",))
+    with pytest.raises(SourceError, match=r"cannot be fetched: .*401") as failure:
+        make(store, {"kind": "prebuilt", "url": f"http://user:{CANARY}@{server}/moved", "sha256": sha256}, one)
+    assert CANARY not in str(failure.value)
+    assert make(store, {"kind": "prebuilt", "url": f"http://user:{CANARY}@{server}/tool", "sha256": sha256}, one)[1]
