@@ -72,7 +72,7 @@ def measure(hosts: int, repeats: int, results: Path) -> dict[str, Any]:
         with lab.recorded_packets() as recording:
             many, many_packets = _counted(lab, 1 + repeats, results)
         ok = [sample for sample in many.samples if sample["verdict"] == "ok"]
-        floors = [floor.skew_us(hosts // 2) for _ in range(repeats)]
+        floors = [floor.skew_us(hosts // 2) for _repeat in range(repeats)]
         return {
             "hosts": hosts,
             "clients": hosts // 2,
@@ -104,7 +104,7 @@ def _naive_skew_ms(inventory: Path) -> float:
     argv = [program, "clients", "-i", str(inventory), "-f", "50", "-o", "-m", "command", "-a", "date +%s%N"]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
     skews = []
-    for _ in range(5):
+    for _repeat in range(5):
         done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True, env=environment)
         stamps = [int(stamp) for stamp in re.findall(r"\b(\d{19})\b", done.stdout)]
         skews.append((max(stamps) - min(stamps)) / 1e6)

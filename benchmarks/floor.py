@@ -18,7 +18,7 @@ STAMP = struct.Struct("=q")
 def skew_us(processes: int, lead_ns: int = 50_000_000) -> float:
     """Last minus first start of `processes` children, in µs."""
     at_ns = time.monotonic_ns() + lead_ns
-    pipes = [_start(at_ns) for _ in range(processes)]
+    pipes = [_start(at_ns) for _number in range(processes)]
     stamps = []
     for pid, read in pipes:
         stamps.append(STAMP.unpack(os.read(read, STAMP.size))[0])

@@ -64,8 +64,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         ("second run beside the window", [f"{r['second_run_s']:.1f} s" for r in rows]),
         ("Ansible tasks per sample", [f"{r['tasks_per_sample']:g}" for r in rows]),
     ]
-    width = max(len(name) for name, _ in measures)
-    columns = [max(len(values[i]) for _, values in measures) for i in range(len(rows))]
+    width = max(len(name) for name, _values in measures)
+    columns = [max(len(values[i]) for _name, values in measures) for i in range(len(rows))]
     lines = []
     for name, values in measures:
         cells = "  ".join(value.rjust(column) for value, column in zip(values, columns, strict=True))

@@ -285,9 +285,9 @@ class Installation:
     def run(self, *argv, environment=None):
         """Run a command; returns (exit status, stdout, stderr)."""
         variables = {name: str(value) for name, value in (environment or {}).items()}
-        options = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "timeout": 60, "check": False}
+        options = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "timeout": 60}
         try:
-            done = subprocess.run(argv, env=dict(os.environ, **variables), **options)
+            done = subprocess.run(argv, env=dict(os.environ, **variables), check=False, **options)
         except (OSError, subprocess.TimeoutExpired) as error:
             return 127, "", str(error)
         return done.returncode, done.stdout, done.stderr.strip()

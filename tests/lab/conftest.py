@@ -3,4 +3,6 @@
 
 from __future__ import annotations
 
-from netbench_lab.fixtures import lab_of  # noqa: F401
+from netbench_lab.fixtures import lab_of
+
+__all__ = ["lab_of"]

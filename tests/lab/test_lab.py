@@ -116,7 +116,7 @@ def test_restart_keeps_files_and_keys_and_forgets_the_rest(lab: Lab, host: Host)
 
 def test_hosts_never_miss_each_other_when_one_restarts(lab: Lab, host: Host) -> None:
     neighbours = [other for other in lab.hosts.values() if other is not host]
-    for _ in range(3):
+    for _attempt in range(3):
         host.partition()
         host.restart()
         assert host.run("nft", "list", "tables").stdout == ""

@@ -99,8 +99,8 @@ def check_runs(path: Path, tool: str) -> None:
     interpreter = loader[1].decode()
     if not os.path.exists(interpreter):
         raise HostError(f"{tool} needs the loader {interpreter}, which this host ({machine.system}) does not have")
-    options = {"capture_output": True, "text": True, "timeout": 30, "check": False, "stdin": subprocess.DEVNULL}
-    listed = subprocess.run([interpreter, "--list", str(path)], **options)  # type: ignore[call-overload]
+    command = [interpreter, "--list", str(path)]
+    listed = subprocess.run(command, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL, check=False)
     said = listed.stderr + listed.stdout
     versions = [tuple(map(int, found.split("."))) for found in re.findall(r"GLIBC_(\d+\.\d+)' not found", said)]
     if versions:

@@ -111,7 +111,7 @@ class Fleet:
             channel = self._channels[host]
             before = len(channel.exchanges)
             try:
-                for _ in range(pings):
+                for _ping in range(pings):
                     await channel.request("clock", timeout_s=3.0)
             except ChannelError:
                 pass  # the loss is announced elsewhere; fewer round trips are wider bounds, not wrong ones

@@ -200,7 +200,7 @@ class SampleWalk:
             states = self._course.states[self._course.group_of(host)]
             rank = states.index(status["state"]) - (status["phase"] == "entering") if status["state"] in states else -1
             if rank >= 0:
-                self._state, _ = walking.step(self._state, walking.Adopted(host, states[rank]), self._course)
+                self._state = walking.step(self._state, walking.Adopted(host, states[rank]), self._course)[0]
             for report in greeting["reports"]:
                 self.heard(host, "report", report)
 

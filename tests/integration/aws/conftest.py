@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 from netbench_lab import cloud as stand_in
-from netbench_lab.fixtures import lab_of  # noqa: F401
+from netbench_lab.fixtures import lab_of
+
+__all__ = ["lab_of"]
 
 
 @pytest.fixture

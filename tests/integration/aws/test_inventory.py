@@ -76,11 +76,11 @@ def test_lab_hosts_as_instances_answer_with_strict_host_keys(cloud: Cloud, lab_o
     options = ("-i", AWS, "-m", "command", "-a", "hostname", "-e", json.dumps(variables))
     done = cloud.ansible("ansible", "all", *options)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert {host: name for host, name in re.findall(r"^(i-\w+) \| CHANGED .*\n(\w+)$", done.stdout, re.M)} == {
+    assert dict(re.findall(r"^(i-\w+) \| CHANGED .*\n(\w+)$", done.stdout, re.M)) == {
         instance: name for name, instance in ids.items()
     }
     known = tmp_path / "known_hosts"
-    _id, _, key = known.read_text().splitlines()[0].partition(" ")
+    _id, key = known.read_text().splitlines()[0].split(" ", 1)
     known.write_text(f"{ids['client1']} {key}\n")  # the key of another host
     variables["ansible_control_path"] = "none"
     refused = cloud.ansible("ansible", ids["client1"], *options[:-1], json.dumps(variables))

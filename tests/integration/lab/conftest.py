@@ -3,5 +3,7 @@
 
 from __future__ import annotations
 
-from netbench_lab.fixtures import lab_of  # noqa: F401
-from netbench_trial.fixtures import lab_hosts, on_lab  # noqa: F401
+from netbench_lab.fixtures import lab_of
+from netbench_trial.fixtures import lab_hosts, on_lab
+
+__all__ = ["lab_hosts", "lab_of", "on_lab"]

@@ -92,14 +92,17 @@ def check_packets_of_a_walk(run: RunFolder, recording: Recording, trial: LabTria
 
 def wall_ns(utc: str) -> int:
     """`2026-11-21T11:05:03.123456Z` in ns since the epoch."""
-    whole, _, fraction = utc.rstrip("Z").partition(".")
+    whole, _point, fraction = utc.rstrip("Z").partition(".")
     return int(time.mktime(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) - time.timezone) * 10**9 + int(fraction) * 1000
 
 
 def test_keepalives_that_the_user_wants_do_not_break_the_silence(on_lab: LabTrial) -> None:
     """`ServerAliveInterval=1` for Ansible's connections, with masters that outlive their tasks: still no packet."""
-    keepalive = {"ansible_ssh_args": "-o ControlMaster=auto -o ControlPersist=60s -o ServerAliveInterval=1"}
-    on_lab.write_inventory(**dict.fromkeys(on_lab.hosts, {**keepalive, "ansible_control_path": "%(directory)s/ka-%%h"}))
+    keepalive = {
+        "ansible_ssh_args": "-o ControlMaster=auto -o ControlPersist=60s -o ServerAliveInterval=1",
+        "ansible_control_path": "%(directory)s/ka-%%h",
+    }
+    on_lab.write_inventory(**dict.fromkeys(on_lab.hosts, keepalive))
     with on_lab.lab.recorded_packets() as recording:
         finished = on_lab.play("incast.yml", timeout_s=120, run_parameters=PARAMETERS, run_max_start_skew="1s")
     finished.ok()

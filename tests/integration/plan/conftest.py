@@ -3,5 +3,7 @@
 
 from __future__ import annotations
 
-from netbench_lab.fixtures import lab_of  # noqa: F401
-from netbench_trial.fixtures import local, local_hosts  # noqa: F401
+from netbench_lab.fixtures import lab_of
+from netbench_trial.fixtures import local, local_hosts
+
+__all__ = ["lab_of", "local", "local_hosts"]

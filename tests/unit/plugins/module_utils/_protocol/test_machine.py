@@ -104,13 +104,13 @@ def test_a_server_that_ends_by_itself_has_failed():
 def test_too_late_goes_back_to_ready_and_may_be_tried_again():
     status, actions = walk(CLIENT, *READY, Enter(0, 1, "running", 9), TooLate())
     assert (status.state, status.phase, kinds(actions)[-1]) == ("ready", REACHED, "late")
-    status, _ = walk(CLIENT, Enter(0, 1, "running", 99), Armed(), status=status)
+    status, _actions = walk(CLIENT, Enter(0, 1, "running", 99), Armed(), status=status)
     assert status.phase == ARMED
 
 
 @pytest.mark.parametrize("event", [Armed(), TooLate()])
 def test_nobody_is_armed_who_was_not_asked_to(event):
-    ready, _ = walk(CLIENT, *READY)
+    ready, _actions = walk(CLIENT, *READY)
     assert step(ready, event, CLIENT) == (ready, ())
 
 
@@ -126,7 +126,7 @@ def test_nobody_is_armed_who_was_not_asked_to(event):
     ],
 )
 def test_what_does_not_fit_is_refused_and_changes_nothing(events, reason):
-    before, _ = walk(SERVER, *events[:-1])
+    before, _actions = walk(SERVER, *events[:-1])
     after, (report,) = step(before, events[-1], SERVER)
     assert (report.kind, report.reason, after) == ("refused", reason, before)
 
@@ -134,13 +134,13 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(events, reason):
 def test_no_instant_is_refused_and_a_sample_that_does_not_exist_too():
     status, actions = walk(CLIENT, *READY, Enter(0, 1, "running"))
     assert (kinds(actions)[-1], status.state) == ("refused", "ready")
-    _, (report,) = step(status, Enter(7, 1, "ready"), None)
+    _status, (report,) = step(status, Enter(7, 1, "ready"), None)
     assert report.kind == "refused"
 
 
 @pytest.mark.parametrize("which", POINTS)
 def test_a_repeated_request_is_answered_again_and_does_nothing(which):
-    status, _ = walk(which, *READY)
+    status, _actions = walk(which, *READY)
     again, actions = step(status, Enter(0, 1, "ready"), which)
     assert (again, kinds(actions), len(actions)) == (status, ["reached"], 1)
 
@@ -192,7 +192,7 @@ def test_rules_that_hold_whatever_happens(which, events):
 @settings(max_examples=300)
 @given(st.sampled_from(POINTS), st.lists(EVENTS, max_size=25))
 def test_a_lost_sample_can_always_be_ended(which, events):
-    status, _ = walk(which, *[event for event in events if not isinstance(event, Enter) or event.sample < 2])
+    status, _actions = walk(which, *[event for event in events if not isinstance(event, Enter) or event.sample < 2])
     over, actions = walk(which, Stop("enough"), Cleared(), status=status)
     assert over.over
     if not status.over and status.phase != ENDING:

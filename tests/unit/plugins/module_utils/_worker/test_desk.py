@@ -34,7 +34,7 @@ def test_hello_says_what_the_host_is_and_where_the_worker_is(worker):
 def test_every_exchange_is_a_clock_sample(worker):
     peer = worker.peer()
     peer.hello("run")
-    for _ in range(20):
+    for _look in range(20):
         before_ns = time.monotonic_ns()
         reply = peer.ask("clock")
         assert before_ns < reply["received_ns"] < reply["sent_ns"] < time.monotonic_ns()
@@ -74,7 +74,7 @@ def test_frames_may_come_in_pieces_or_together(worker):
     whole = b'{"type":"hello","id":1,"protocol":1,"coordinator":"c","run_id":"r"}\n' + b'{"type":"clock","id":2}\n' * 3
     for byte in range(len(whole)):
         peer.socket.sendall(whole[byte : byte + 1])
-    assert [peer.receive()["id"] for _ in range(4)] == [1, 2, 2, 2]
+    assert [peer.receive()["id"] for _frame in range(4)] == [1, 2, 2, 2]
 
 
 def test_reports_made_while_nobody_is_attached_are_in_the_next_hello(worker):
@@ -83,7 +83,7 @@ def test_reports_made_while_nobody_is_attached_are_in_the_next_hello(worker):
     peer.enter("running", at_ns=time.monotonic_ns() + 50_000_000)
     peer.report("armed")
     peer.close()
-    wait_for(lambda: (worker.folder() / "seal.json").exists())
+    wait_for((worker.folder() / "seal.json").exists)
     reply = worker.peer().hello("run")
     assert [report["kind"] for report in reply["reports"]] == ["reached", "armed", "reached"]
     assert reply["reports"][-1]["facts"]["processes"][0]["exit_status"] == 0
@@ -229,6 +229,6 @@ def test_another_user_gets_nothing(worker, short_path):
             os._exit(0)
         except BaseException:
             os._exit(2)
-    _, status = os.waitpid(child, 0)
+    status = os.waitpid(child, 0)[1]
     assert os.waitstatus_to_exitcode(status) == 0
     wait_for(lambda: "refused a connection of user 65534" in worker.log.read_text())

@@ -198,13 +198,13 @@ def test_addresses_of_proc_net_are_read(monkeypatch):
 
 def test_the_segments_of_a_connection_are_counted():
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
-        accepted, _ = server.accept()
+        accepted, _address = server.accept()
         with accepted:
             here, there = client.getsockname(), client.getpeername()
             connection = sockdiag.from_ssh(f"{there[0]} {there[1]} {here[0]} {here[1]}")
             assert connection is not None
             before = sockdiag.segments(connection)
-            for _ in range(10):
+            for _number in range(10):
                 client.send(b"x")
                 accepted.recv(1)
                 accepted.send(b"y")
@@ -302,7 +302,7 @@ def said(held):
     """Wait for the end of what a gate's child says, and for its end."""
     os.set_blocking(held.answer, True)
     held.listen()
-    _, status = os.waitpid(held.pid, 0)
+    status = os.waitpid(held.pid, 0)[1]
     held.close()
     return os.waitstatus_to_exitcode(status)
 

@@ -211,7 +211,7 @@ def test_the_sampler_writes_rows_on_both_clocks(worker):
 
 def test_packets_of_the_control_connection_are_counted_from_start_to_stop(worker):
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
-        accepted, _ = server.accept()
+        accepted, _address = server.accept()
         with accepted:
             name = "{} {} {} {}".format(*client.getsockname(), *client.getpeername())
             peer = worker.peer()
@@ -239,7 +239,7 @@ def test_packets_of_the_control_connection_are_counted_from_start_to_stop(worker
 def test_of_a_server_that_is_told_to_end_the_packets_between_are_counted(worker):
     """What starts and ends it crosses the same connection, and is not what disturbs a window."""
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
-        accepted, _ = server.accept()
+        accepted, _address = server.accept()
         with accepted:
             peer = worker.peer()
             peer.send(type="attach", ssh_connection="{} {} {} {}".format(*client.getsockname(), *client.getpeername()))

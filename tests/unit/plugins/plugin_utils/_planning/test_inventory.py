@@ -17,8 +17,9 @@ GROUPS = {
 HERE = ["s1", "s2", "c1", "c2"]
 
 
-def play(*, left=HERE, batch=None):
-    return inventory.Play(began=HERE, left=left, batch=left if batch is None else batch, groups=GROUPS)
+def play(*, left=None, batch=None):
+    left = left or HERE
+    return inventory.Play(began=HERE, left=left, batch=batch or left, groups=GROUPS)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_machines():
 @pytest.mark.parametrize(
     ("variables", "variable", "problem"),
     [
-        ({"netbench_port": "9000"}, "netbench_port", "expected a whole number, got text."),
+        ({"netbench_port": "nine"}, "netbench_port", "expected a whole number, got text."),
         ({"netbench_port": 70000}, "netbench_port", "expected at most 65535"),
         ({"netbench_address": ["10.0.0.1"]}, "netbench_address", "expected text, got a list."),
         ({"netbench_address": "10.0.0.1/24"}, "netbench_address", "expected an IP address or a name"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol.schema import SchemaError
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning import suite as suites
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +35,7 @@ def test_interleaved_blocks_are_permutations(points, repeats, seed):
 
 @given(**COUNTS)
 def test_a_seed_reproduces(points, repeats, seed):
-    first, second = (suites.order(points=points, repeats=repeats, seed=seed, interleaved=True) for _ in range(2))
+    first, second = (suites.order(points=points, repeats=repeats, seed=seed, interleaved=True) for _time in range(2))
     assert first == second
 
 
@@ -50,11 +51,18 @@ def test_sequential_is_point_by_point():
 
 def test_points_of_a_grid():
     suite = suites.check({"name": "s", "parameters": {"port": 1}, "grid": {"a": [1, 2], "b": ["x", "y"]}})
-    points = [{name: value for name, (value, _) in point.items()} for point in suites.points(suite)]
+    points = [{name: value for name, (value, _given) in point.items()} for point in suites.points(suite)]
     assert points == [{"port": 1, "a": a, "b": b} for a in (1, 2) for b in ("x", "y")]
     last = list(suites.points(suite))[-1]
     assert last["b"][1] == ("suite", "grid", "b", 1)
     assert last["port"][1] == ("suite", "parameters", "port")
+
+
+def test_whole_numbers_may_be_text_as_extra_variables_are():
+    suite = suites.check({"name": "s", "repeats": "3", "seed": "7", "retry_budget": "0"})
+    assert (suite["repeats"], suite["seed"], suite["retry_budget"]) == (3, 7, 0)
+    with pytest.raises(SchemaError, match="expected a whole number, got text"):
+        suites.check({"name": "s", "repeats": "3.5"})
 
 
 def test_defaults():
