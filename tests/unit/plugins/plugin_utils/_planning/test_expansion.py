@@ -59,6 +59,23 @@ def point_of(plan, host, point=0):
     return plan.workers[host].document["points"][point]
 
 
+@pytest.mark.parametrize(
+    ("driver", "collector", "expected"),
+    [
+        ("tcp", False, ["--tx-buffer=0B"]),
+        ("native-tls", False, ["--tx-buffer=0B"]),
+        ("s2n-quic", False, []),
+        ("tcp", True, []),
+    ],
+)
+def test_drivers_that_would_hang_with_a_buffer_get_none(planning, driver, collector, expected):
+    """The collector hands no arguments on: there the option would be an error."""
+    plan = planning.planned("netbench", parameters={"driver": driver, "collector": collector})
+    for host in ("s0", "c0"):
+        command = point_of(plan, host)["processes"][0]["command"]
+        assert [word for word in command if "buffer" in word] == expected
+
+
 def test_netbench_environment(planning):
     plan = planning.planned("netbench", servers=2, clients=2, parameters={"driver": "s2n-quic", "max_mtu": 1500})
     server, client = point_of(plan, "s1"), point_of(plan, "c1")
