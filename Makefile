@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The commands of the project. Needs make and Python 3.11 or newer (found by requirements/find-python).
 
-# `make incast ARGS="-e netbench_repeats=5"` hands further arguments to ansible-playbook.
+# `make incast ARGS="-e run_repeats=5"` hands further arguments to ansible-playbook.
 INVENTORY ?= inventories/local
 ARGS ?=
 ONLY ?=

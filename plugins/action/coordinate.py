@@ -62,13 +62,14 @@ class ActionModule(ActionBase):
         plan = self._with_steps(plan, arguments["steps"])
         self._refuse_smaller(plan)
         options = Options(until=arguments["until"], lease_s=arguments["lease"])
+        progress = self._progress(plan)
         try:
             endpoints = self._endpoints(plan)
             coordinator = Coordinator(
                 plan,
                 folder=folder,
                 endpoints=endpoints,
-                progress=self._progress(plan),
+                progress=progress,
                 options=options,
                 versions={
                     "collection": collection_version(collection_root()),
@@ -79,6 +80,8 @@ class ActionModule(ActionBase):
             outcome = asyncio.run(coordinator.run())
         except CoordinatorError as problem:
             raise self._fail(str(problem), {"run_id": plan.run_id, "folder": str(folder)}) from problem
+        finally:
+            progress.end()
         if outcome.interrupted:  # no later task will report: ansible-playbook does not wait
             self._report(folder)
         return self._result(plan, folder, outcome)
@@ -153,19 +156,19 @@ class ActionModule(ActionBase):
         }
 
     def _progress(self, plan: RunPlan) -> Progress:
-        live = _terminal()
+        terminal = _terminal()
 
         def show(text: str, is_live: bool) -> None:
-            if is_live:
-                display.display(f"\r\033[K{text}", newline=False, screen_only=True)
-            else:
-                display.display(f"\r\033[K{text}" if live else text, stderr=not live)
+            if terminal is not None:
+                display.display(f"\r{text if is_live else ''}\033[K", newline=False, screen_only=True)
+            if not is_live:
+                display.display(text, stderr=terminal is None)
 
         return Progress(
             show=show,
             groups={group: len(hosts) for group, hosts in plan.groups.items()},
             samples=len(plan.samples),
-            live=live,
+            columns=None if terminal is None else lambda: _columns(terminal),
             expected_s=[plan.points[sample.point].expected_s or 0.0 for sample in plan.samples],
         )
 
@@ -195,9 +198,20 @@ class ActionModule(ActionBase):
         return AnsibleActionFail(message, obj=self._task.args.get("plan") if obj is None else obj, result=plain)
 
 
-def _terminal() -> bool:
-    """Whether ansible-playbook, our parent, writes to a terminal (our own stdout is /dev/null)."""
+def _terminal() -> int | None:
+    """The terminal of ansible-playbook, our parent, open so that its size can be asked (our own stdout is /dev/null)."""
     try:
-        return os.readlink(f"/proc/{os.getppid()}/fd/1").startswith(("/dev/pts/", "/dev/tty"))
+        descriptor = os.open(f"/proc/{os.getppid()}/fd/1", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError:
-        return False
+        return None
+    if os.isatty(descriptor):
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _columns(terminal: int) -> int:
+    try:
+        return os.get_terminal_size(terminal).columns or 80
+    except OSError:  # it is gone; nobody sees the line
+        return 80

@@ -74,12 +74,12 @@ def sample_line(
 
 
 def headline(line: Mapping[str, Any]) -> str:
-    """``ok · start skew 34 ± 6 us · window 10.00 s``, or the verdict and its reason."""
+    """``ok · start skew 34 ± 6 µs · window 10.00 s``, or the verdict and its reason."""
     if line["verdict"] != "ok":
         return f"{line['verdict']}: {line['reason']}"
     parts = ["ok"]
     if line["start_skew_us"] is not None:
-        parts.append(f"start skew {line['start_skew_us']:.0f} ± {line['start_skew_error_us']:.0f} us")
+        parts.append(f"start skew {line['start_skew_us']:.0f} ± {line['start_skew_error_us']:.0f} µs")
     if line["window_s"] is not None:
         parts.append(f"window {line['window_s']:.2f} s")
     return " · ".join(parts)
@@ -90,7 +90,7 @@ def _verdict(
 ) -> tuple[str, str | None]:
     verdict = state.verdict or "failed"
     if verdict == "ok" and limit_us is not None and measured.start and measured.start.skew_ns / 1e3 > limit_us:
-        problem = f"start skew {measured.start.skew_ns / 1e3:.0f} us is above max_start_skew, {limit_us:g} us"
+        problem = f"start skew {measured.start.skew_ns / 1e3:.0f} µs is above max_start_skew, {limit_us:g} µs"
         return "invalid", problem
     if not state.culprit:
         return verdict, state.reason

@@ -4,13 +4,12 @@
 
 """What the operator sees while a run is on, from local knowledge only. Private to this collection.
 
-On a terminal one line lives at the bottom; without one, each change is a line. ``show(text, live)`` is the only way
-out: the action plugin gives Ansible's display, the tests a list.
+On a terminal one line lives at the bottom while a sample is on; without one, each change is a line. ``show(text, live)``
+is the only way out: the action plugin gives Ansible's display, the tests a list.
 """
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,7 +31,7 @@ class Progress:
     show: Show
     groups: dict[str, int]
     samples: int
-    live: bool
+    columns: Callable[[], int] | None = None  # of the terminal, which may change; None: there is no terminal
     expected_s: list[float] = field(default_factory=list)  # for each sample, 0 when unknown
     sample: int = 0
     attempt: int = 1
@@ -40,11 +39,17 @@ class Progress:
     t0_at: float | None = None  # time.monotonic() of T0
     beside_s: float = 1.0  # measured: wall time of a sample beside its window
     _began: float = field(default_factory=time.monotonic)
+    _over: bool = False
+
+    @property
+    def live(self) -> bool:
+        return self.columns is not None
 
     def begin(self, sample: int, attempt: int) -> None:
         self.sample, self.attempt, self.t0_at = sample, attempt, None
         self.reached = {group: {} for group in self.groups}
         self._began = time.monotonic()
+        self._over = False
 
     def host(self, group: str, host: str, state: str) -> None:
         self.reached.setdefault(group, {})[host] = state
@@ -69,15 +74,30 @@ class Progress:
     def verdict(self, text: str) -> None:
         self.beside_s = max(0.1, time.monotonic() - self._began - self._expected())
         self.t0_at = None
+        self._over = True
         self.show(f"{self._where()} · {text}", False)
 
-    def tick(self) -> None:
-        if self.live:
-            width = shutil.get_terminal_size((80, 24)).columns - 1
-            self.show(self.line()[:width], True)
+    def end(self) -> None:
+        """Nothing moves any more: the live line goes."""
+        if self.live and not self._over:
+            self._over = True
+            self.show("", True)
 
-    def line(self) -> str:
-        """``servers 3/3 running · clients 2/2 running · window 4.2 / 10.0 s · sample 7/20 · ETA 1:32``."""
+    def tick(self) -> None:
+        if self.columns and not self._over:
+            self.show(self.line(self.columns() - 1), True)
+
+    def line(self, width: int = 1_000) -> str:
+        """``servers 3/3 running · clients 2/2 running · window 4.2 / 10.0 s · sample 7/20 · ETA 1:32``.
+
+        Where that does not fit, ``… · 4.2 / 10.0 s · 7/20 · ETA 1:32``.
+        """
+        whole = " · ".join(self._parts("window ", "sample "))
+        if len(whole) > width:
+            whole = " · ".join(self._parts("", ""))
+        return whole if len(whole) <= width else whole[: max(width - 1, 0)] + "…"
+
+    def _parts(self, window: str, sample: str) -> list[str]:
         parts = []
         for group, number in self.groups.items():
             states = list(self.reached.get(group, {}).values())
@@ -86,10 +106,10 @@ class Progress:
         if self.t0_at is not None:
             passed = max(0.0, time.monotonic() - self.t0_at)
             expected = self._expected()
-            parts.append(f"window {passed:.1f} / {expected:.1f} s" if expected else f"window {passed:.1f} s")
-        parts.append(f"sample {self.sample + 1}/{self.samples}")
+            parts.append(f"{window}{passed:.1f} / {expected:.1f} s" if expected else f"{window}{passed:.1f} s")
+        parts.append(f"{sample}{self.sample + 1}/{self.samples}")
         parts.append(f"ETA {clock_text(self.eta_s())}")
-        return " · ".join(parts)
+        return parts
 
     def eta_s(self) -> float:
         """Seconds left, from the plan's windows and what samples have cost beside them."""
