@@ -199,7 +199,7 @@ class ActionModule(ActionBase):
 
 
 def _terminal() -> int | None:
-    """The terminal of ansible-playbook, our parent, open so that its size can be asked (our own stdout is /dev/null)."""
+    """The terminal of ansible-playbook, our parent, open to ask its size (our own stdout is /dev/null)."""
     try:
         descriptor = os.open(f"/proc/{os.getppid()}/fd/1", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError:

@@ -4,8 +4,8 @@
 
 """What the operator sees while a run is on, from local knowledge only. Private to this collection.
 
-On a terminal one line lives at the bottom while a sample is on; without one, each change is a line. ``show(text, live)``
-is the only way out: the action plugin gives Ansible's display, the tests a list.
+On a terminal one line lives at the bottom while a sample is on; without one, each change is a line.
+``show(text, live)`` is the only way out: the action plugin gives Ansible's display, the tests a list.
 """
 
 from __future__ import annotations
