@@ -93,7 +93,7 @@ def _status(record: dict[str, Any]) -> Status:
 def leftovers(history: History, folder: Path) -> list[int]:
     """Living processes of the latest sample: those recorded, their sessions, and whoever works in the sample's folder.
 
-    This scans ``/proc``; it is done once, when a worker starts after having died.
+    This scans ``/proc``; it is done when a worker starts after having died, within the same boot of the host.
     """
     recorded = {process["pid"]: process.get("start_ticks") for process in history.processes}
     found = []

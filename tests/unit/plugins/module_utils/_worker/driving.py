@@ -45,6 +45,28 @@ def point(*processes, launch=None, states=(), stop=None, deadline_s=10, done_s=1
     }
 
 
+RABBITS = 8
+
+
+def rabbits(away="pass"):
+    """A script of lines of processes, each of which lives just long enough to fork the next one.
+
+    A line writes born-N when it has gone on for a while. Should nobody end it, it dies out by itself.
+    """
+    line = (
+        "until_s = time.monotonic() + 20; age = 0\n"
+        "while time.monotonic() < until_s:\n"
+        "  if os.fork(): os._exit(0)\n"
+        f"  {away}; age += 1\n"
+        "  if age == 20: open(f'born-{number}', 'w')\n"
+        "os._exit(0)"
+    )
+    return (
+        "import os, time; open('pid', 'w').write(f'{os.getpid()}\\n')\n"
+        f"for number in range({RABBITS}):\n  if os.fork() == 0:\n    exec({line!r})\ntime.sleep(60)"
+    )
+
+
 AT_T0 = {"name": "running", "entry": "at_t0", "reached": {"rule": "started"}, "deadline_s": 5}
 SIGNAL = {"rule": "signal", "grace_s": 0.3}
 

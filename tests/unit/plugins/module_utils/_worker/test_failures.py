@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from .driving import AT_T0, SIGNAL, alive, pid_in, point, process, wait_for
+from .driving import AT_T0, RABBITS, SIGNAL, alive, left_behind, pid_in, point, process, rabbits, wait_for
 
 SLEEP = "import os, time; open('pid', 'w').write(f'{os.getpid()}\\n'); time.sleep(60)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEP
@@ -92,13 +92,13 @@ def test_a_process_that_forks_away_and_ignores_sigterm_is_ended_too(worker):
     assert not alive(pid)
 
 
-def test_processes_that_fork_faster_than_one_looks_are_ended(worker):
-    rabbit = "import os\nwhile True:\n  if os.fork(): os._exit(0)"
-    rabbits = f"import os, time\nfor _ in range(3):\n  if os.fork() == 0:\n    exec({rabbit!r})\ntime.sleep(60)"
-    peer = worker.load(point(process(script=rabbits), stop={"rule": "signal", "signal": "USR1", "grace_s": 0}))
+@pytest.mark.parametrize("away", ["pass", "os.setsid()"])
+def test_processes_that_fork_faster_than_one_looks_are_ended(worker, away):
+    peer = worker.load(point(process(script=rabbits(away)), stop={"rule": "signal", "signal": "USR1", "grace_s": 0}))
     peer.walk("ready", "running")
-    time.sleep(0.1)
+    wait_for(lambda: len(list(worker.folder().glob("born-*"))) == RABBITS)
     peer.walk("done")
+    assert not list(left_behind(worker.folder()))
 
 
 def test_stop_aborts_within_a_second_and_keeps_what_there_is(worker):

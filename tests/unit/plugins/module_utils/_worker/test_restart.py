@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from .driving import AT_T0, SIGNAL, alive, pid_in, point, process, wait_for
+from .driving import AT_T0, RABBITS, SIGNAL, alive, left_behind, pid_in, point, process, rabbits, wait_for
 
 SLEEP = "import os, time; open('pid', 'w').write(f'{os.getpid()}\\n'); time.sleep(60)"
 AWAY = (
@@ -55,6 +55,16 @@ def test_a_killed_worker_says_so_after_its_restart_and_leaves_nothing(worker):
     assert "not started twice" in peer.report("refused")["reason"]
     peer.enter("ready", attempt=2)
     peer.report("reached", "ready")
+
+
+def test_what_forks_fast_does_not_outlive_its_worker_either(worker):
+    peer = worker.load(point(process(script=rabbits()), stop=SIGNAL))
+    peer.walk("ready", "running")
+    wait_for(lambda: len(list(worker.folder().glob("born-*"))) == RABBITS)
+    worker.kill()
+    worker.start()
+    wait_for(lambda: worker.peer().hello("run")["status"]["phase"] == "ended", 5)
+    assert not list(left_behind(worker.folder()))
 
 
 def test_a_restart_between_samples_loses_nothing(worker):
