@@ -58,7 +58,8 @@ class ActionModule(ActionBase):
         try:
             return self._planned(ARGUMENTS(self._task.args, ()))
         except SchemaError as problem:
-            raise AnsibleActionFail(str(problem), obj=blamed(self._documents, problem)) from problem
+            # its message says everything; Ansible would add those of a chain behind it
+            raise AnsibleActionFail(str(problem), obj=blamed(self._documents, problem)) from None
 
     def _planned(self, arguments: dict[str, Any]) -> dict[str, Any]:
         suite = self._loaded("suite", arguments["suite"])

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import platform
 import secrets
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .._planning.plan import RunPlan
+from .._planning.plan import RunPlan, without_secrets
 from .clock import Bound
 from .collect import Collected, collect
 from .endpoint import Endpoint
@@ -173,6 +174,15 @@ class Coordinator:
         collected = {c.host: {"files": c.files, "bytes": c.size_bytes, "problem": c.problem} for c in outcome.collected}
         record.write("end", verdict=outcome.verdict, reason=outcome.reason, collected=collected)
         record.sync()
+        self._forget_secrets()
+
+    def _forget_secrets(self) -> None:
+        """The run is over: its plan is kept to be read, not to be walked."""
+        path = self._folder / "plan.json"
+        draft = path.with_suffix(".draft")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            json.dump(without_secrets(self._plan), file, separators=(",", ":"))
+        draft.replace(path)
 
     # What comes from outside
 

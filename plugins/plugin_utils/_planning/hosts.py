@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...module_utils._protocol.schema import Path, SchemaError, integer
+from ...module_utils._protocol.schema import Path, SchemaError
 from . import template
 from .names import Names
+from .quantities import integer
 
 SCENARIO_FILE = "scenario.json"
 DEFAULT_PROGRAM = "/usr/local/lib/netbench-orchestrator/worker.pyz"

@@ -14,8 +14,9 @@ from typing import Any
 
 from ...module_utils._protocol import schema
 from ...module_utils._protocol.plan import ENVIRONMENT, NAME, SHA256
-from ...module_utils._protocol.schema import Checker, Record, SchemaError, anything, integer, mapping_of, optional, text
+from ...module_utils._protocol.schema import Checker, Record, SchemaError, anything, mapping_of, optional, text
 from .hosts import DEFAULT_PROGRAM, Host
+from .quantities import integer
 
 ADDRESS = text(minimum=1, maximum=255, pattern=r"[^\s/]+", expected="an IP address or a name")
 

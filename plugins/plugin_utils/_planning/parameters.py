@@ -26,7 +26,7 @@ from ...module_utils._protocol.schema import (
     suggestion,
     text,
 )
-from .quantities import bytes_, duration_s, rate_bps
+from .quantities import bytes_, duration_s, integer, number, rate_bps
 
 PARAMETER_NAME = text(pattern=r"[a-z][a-z0-9_]{0,63}", expected="a lower-case name")
 NO_DEFAULT: Any = object()
@@ -35,8 +35,8 @@ ITEM: Mapping[str, Checker] = {
     "bytes": bytes_,
     "rate": rate_bps,
     "duration": duration_s,
-    "integer": schema.integer(),
-    "number": schema.number(),
+    "integer": integer(),
+    "number": number,
     "text": text(),
     "choice": text(),  # which ones, is known when all parameters have their values
     "boolean": boolean,

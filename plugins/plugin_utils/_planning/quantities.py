@@ -2,15 +2,37 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Checkers of bytes, rates and durations as people write them (see ``units``). Private to this collection."""
+"""Checkers of numbers, bytes, rates and durations as people write them (see ``units``). Private to this collection."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from ...module_utils._protocol.schema import Path, SchemaError, kind
+from ...module_utils._protocol import schema
+from ...module_utils._protocol.schema import Checker, Path, SchemaError, kind
 from . import units
+
+
+def integer(*, minimum: int | None = None, maximum: int | None = None) -> Checker:
+    """A whole number, also as text: ``ansible-playbook -e name=5`` and inventories in INI give text."""
+    check = schema.integer(minimum=minimum, maximum=maximum)
+    return lambda value, path: check(_read(int, value), path)
+
+
+def number(value: Any, path: Path = ()) -> float:
+    """A number, also as text."""
+    return float(schema.number()(_read(float, value), path))
+
+
+def _read(kind_of: Callable[[str], float], value: Any) -> Any:
+    """The number that a text of moderate length says; what says none is left to the checker."""
+    if not isinstance(value, str) or len(value) > 40:
+        return value
+    try:
+        return kind_of(value)
+    except ValueError:
+        return value
 
 
 def bytes_(value: Any, path: Path = ()) -> int:

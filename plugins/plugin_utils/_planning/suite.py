@@ -24,7 +24,6 @@ from ...module_utils._protocol.schema import (
     SchemaError,
     anything,
     choice,
-    integer,
     list_of,
     mapping_of,
     optional,
@@ -32,7 +31,7 @@ from ...module_utils._protocol.schema import (
 )
 from .parameters import PARAMETER_NAME
 from .plan import Sample
-from .quantities import duration_s
+from .quantities import duration_s, integer
 from .workload import STEPS
 
 MAXIMUM_SAMPLES = 100_000

@@ -46,7 +46,7 @@ def test_value(fields, given, value):
         ({"type": "duration"}, "10 parsecs", "is no duration; write for example 10s"),
         ({"type": "duration"}, ["10s"], "expected a duration, like 10s, got a list."),
         ({"type": "duration"}, -1, "must be 0 or more"),
-        ({"type": "integer"}, "3", "expected a whole number, got text."),
+        ({"type": "integer"}, "three", "expected a whole number, got text."),
         ({"type": "integer", "minimum": 1}, 0, "0 is below the minimum of 1."),
         ({"type": "bytes", "maximum": "1KB"}, "2KB", "2KB is above the maximum of 1KB."),
         ({"type": "boolean"}, "yes", "expected true or false, got text."),
