@@ -287,6 +287,14 @@ def test_results_folder_not_writable(folder):
     assert "play.yml is not writable" in folder.refused("--check")
 
 
+def test_the_free_strategy_is_refused(folder):
+    """By Ansible itself, for every action that takes all hosts at once."""
+    folder.edit("play.yml", "  gather_facts: false", "  gather_facts: false\n  strategy: free")
+    done = folder.run()
+    assert done.returncode == 1
+    assert "not supported in the free strategy" in done.stderr
+
+
 def test_serial_is_refused(folder):
     folder.edit("play.yml", "  gather_facts: false", "  gather_facts: false\n  serial: 1")
     assert "remove 'serial'" in folder.refused()
