@@ -28,8 +28,12 @@ from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator
     Outcome,
 )
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.endpoint import Endpoint
-from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.errors import CoordinatorError
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.errors import (
+    CoordinatorError,
+    Interrupted,
+)
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.progress import Progress
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.screen import Screen
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.plan import RunPlan, Step, from_json
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results import folder as folders
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.errors import ResultsError
@@ -79,18 +83,21 @@ class ActionModule(ActionBase):
             )
             outcome = asyncio.run(coordinator.run())
         except CoordinatorError as problem:
+            if isinstance(problem, Interrupted):
+                progress.note(f"run {plan.run_id}: {problem}")
             raise self._fail(str(problem), {"run_id": plan.run_id, "folder": str(folder)}) from problem
         finally:
             progress.end()
         if outcome.interrupted:  # no later task will report: ansible-playbook does not wait
-            self._report(folder)
+            progress.note(f"run {plan.run_id} {outcome.verdict}: {outcome.reason}; {self._report(folder)}")
         return self._result(plan, folder, outcome)
 
-    def _report(self, folder: Path) -> None:
+    def _report(self, folder: Path) -> str:
         try:
             publish(folders.find(folder.name, folder.parent))
         except ResultsError as problem:
-            display.warning(f"no report was made: {problem}")
+            return f"what was measured is in {folder}, without a report: {problem}"
+        return f"what was measured is in {folder}/report.html"
 
     def _read(self, value: Any) -> tuple[Path, RunPlan]:
         path = value.get("path") if isinstance(value, dict) else value
@@ -156,19 +163,20 @@ class ActionModule(ActionBase):
         }
 
     def _progress(self, plan: RunPlan) -> Progress:
-        terminal = _terminal()
+        screen = Screen(os.getppid())
 
-        def show(text: str, is_live: bool) -> None:
-            if terminal is not None:
-                display.display(f"\r{text if is_live else ''}\033[K", newline=False, screen_only=True)
-            if not is_live:
-                display.display(text, stderr=terminal is None)
+        def show(text: str, live: bool) -> None:
+            if screen.is_terminal:
+                display.display(f"\r{text if live else ''}\033[K", newline=False, screen_only=True)
+            if not live:
+                display.display(text, stderr=not screen.is_terminal)
 
         return Progress(
             show=show,
             groups={group: len(hosts) for group, hosts in plan.groups.items()},
             samples=len(plan.samples),
-            columns=None if terminal is None else lambda: _columns(terminal),
+            columns=screen.columns if screen.is_terminal else None,
+            direct=lambda text, live: screen.write(text),
             expected_s=[plan.points[sample.point].expected_s or 0.0 for sample in plan.samples],
         )
 
@@ -196,22 +204,3 @@ class ActionModule(ActionBase):
     def _fail(self, message: str, result: dict[str, Any] | None = None, obj: Any = None) -> AnsibleActionFail:
         plain = json.loads(json.dumps(result or {}))
         return AnsibleActionFail(message, obj=self._task.args.get("plan") if obj is None else obj, result=plain)
-
-
-def _terminal() -> int | None:
-    """The terminal of ansible-playbook, our parent, open to ask its size (our own stdout is /dev/null)."""
-    try:
-        descriptor = os.open(f"/proc/{os.getppid()}/fd/1", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-    except OSError:
-        return None
-    if os.isatty(descriptor):
-        return descriptor
-    os.close(descriptor)
-    return None
-
-
-def _columns(terminal: int) -> int:
-    try:
-        return os.get_terminal_size(terminal).columns or 80
-    except OSError:  # it is gone; nobody sees the line
-        return 80

@@ -103,6 +103,7 @@ def test_ctrl_c_stops_every_host_within_a_second(local: LocalTrial) -> None:
         assert not run.of("end")[0]["collected"][host]["problem"]
         assert run.file(host, line["hosts"][host]["folder"], "sampler.jsonl").exists(), "partial results are kept"
     assert run.check_seals() >= 3 * len(local.hosts)
+    assert ": stopping every host" in finished.output, "Ansible shows nothing more, but the person is told"
     until("the coordinator lets go", lambda: not is_walked(local), deadline_s=5)
 
 

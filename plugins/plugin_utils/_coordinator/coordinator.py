@@ -195,7 +195,7 @@ class Coordinator:
     def _interrupt(self, why: str) -> None:
         if self._stopping is None:
             self._stopping = why
-            self._progress.note(f"{why}: stopping every host")
+            self._progress.interrupt(f"{why}: stopping every host")
             if self._sample:
                 self._sample.abort(why)
 

@@ -32,6 +32,7 @@ class Progress:
     groups: dict[str, int]
     samples: int
     columns: Callable[[], int] | None = None  # of the terminal, which may change; None: there is no terminal
+    direct: Show | None = None  # takes the place of ``show`` after an interruption
     expected_s: list[float] = field(default_factory=list)  # for each sample, 0 when unknown
     sample: int = 0
     attempt: int = 1
@@ -76,6 +77,12 @@ class Progress:
         self.t0_at = None
         self._over = True
         self.show(f"{self._where()} · {text}", False)
+
+    def interrupt(self, text: str) -> None:
+        """Whoever shows the lines may listen no more: from now on they are few, and take the direct way."""
+        self.columns = None
+        self.show = self.direct or self.show
+        self.note(text)
 
     def end(self) -> None:
         """Nothing moves any more: the live line goes."""

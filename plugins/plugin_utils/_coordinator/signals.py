@@ -25,5 +25,5 @@ def on_interrupt(interrupt: Callable[[str], None]) -> None:
     """
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, interrupt, "interrupted by Ctrl-C")
-    loop.add_signal_handler(signal.SIGTERM, interrupt, "interrupted: ansible-playbook ended (Ctrl-C, or a signal)")
+    loop.add_signal_handler(signal.SIGTERM, interrupt, "interrupted (Ctrl-C, or the end of ansible-playbook)")
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

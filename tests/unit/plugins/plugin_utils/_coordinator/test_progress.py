@@ -89,6 +89,19 @@ def test_without_a_terminal_each_change_is_a_line_and_nothing_lives(monkeypatch)
     ]
 
 
+def test_after_an_interruption_lines_take_the_direct_way(monkeypatch):
+    screen = Screen(monkeypatch, 80)
+    heard = []
+    screen.progress.direct = lambda text, live: heard.append((text, live))
+    screen.in_the_window()
+    screen.progress.interrupt("interrupted: stopping every host")
+    screen.progress.tick()
+    screen.progress.verdict("aborted")
+    screen.progress.end()
+    assert heard == [("interrupted: stopping every host", False), ("sample 7/20 · aborted", False)]
+    assert screen.shown == []
+
+
 def test_another_attempt_says_so(monkeypatch):
     screen = Screen(monkeypatch, None)
     screen.progress.begin(0, 2)
