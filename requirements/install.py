@@ -26,6 +26,7 @@ ROOT = REQUIREMENTS.parent
 # What a person's pip settings may say about where to install; where to download from is theirs to say.
 MISLEADING = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN", "PYTHONPATH", "PYTHONHOME")
 INSTALL_LIMIT_S = 900
+ANSWER_LIMIT_S = 30
 
 
 @dataclass(frozen=True)
@@ -63,19 +64,34 @@ def interpreter(environment: Environment) -> str:
     """The path of the interpreter to build on; raises NoInterpreterError when the machine has none."""
     if not environment.pythons:
         return sys.executable
-    home = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    homes = [Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")]
     for version in environment.pythons:
+        named = shutil.which(f"python{version}")
+        if named and Path(named).parent.name == "shims":  # it is pyenv's, wherever that is
+            homes.append(Path(named).parent.parent)
         candidates = [
-            shutil.which(f"python{version}"),
-            *sorted(map(str, home.glob(f"versions/{version}.*/bin/python3"))),
+            named,
+            *(str(path) for home in homes for path in sorted(home.glob(f"versions/{version}.*/bin/python3"))),
         ]
         for candidate in filter(None, candidates):
-            # A version manager's shim exists for versions that were never installed: only an answer counts.
-            command = [candidate, "-I", "-c", "import sys, ensurepip, venv; print('%d.%d' % sys.version_info[:2])"]
-            answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-            if answer.returncode == 0 and answer.stdout.strip() == version:
+            if version_of(candidate) == version:
                 return candidate
     raise NoInterpreterError(f"needs one of Python {', '.join(environment.pythons)}, and this machine has none")
+
+
+def version_of(python: str) -> str:
+    """What this interpreter says it is, as 3.9; empty when it cannot make environments.
+
+    A version manager's shim exists for versions that were never installed: only an answer counts.
+    """
+    command = [python, "-I", "-c", "import sys, ensurepip, venv; print('%d.%d' % sys.version_info[:2])"]
+    try:
+        answer = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ANSWER_LIMIT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""
 
 
 def stamp_of(environment: Environment, python: str, folder: Path) -> str:

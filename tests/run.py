@@ -29,6 +29,7 @@ from steps import STEPS, Step
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / ".cache/test-logs"
 GRACE_S = 20.0
+ANSWER_LIMIT_S = 30.0
 CANNOT_RUN_HERE = 77  # the exit status by which a command skips itself, as in automake
 # The caller's own settings of these programs would test something else than a clean clone does.
 FOREIGN_SETTINGS = ("ANSIBLE_", "MOLECULE_", "PYTEST_", "PYTHON", "GIT_", "MAKE", "MFLAGS", "NETBENCH_")
@@ -45,12 +46,35 @@ def missing_program(*names: str) -> Callable[[], str]:
     return reason
 
 
+def answering_program(*command: str) -> Callable[[], str]:
+    """A need: the command exits 0. A version manager's shim is on PATH also where it has nothing to run."""
+
+    def reason() -> str:
+        absent = missing_program(command[0])()
+        if absent:
+            return absent
+        try:
+            answer = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                text=True, errors="replace", timeout=ANSWER_LIMIT_S, check=False,
+            )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired) as problem:
+            return str(problem)
+        if answer.returncode == 0:
+            return ""
+        lines = answer.stdout.strip().splitlines() or [f"exit status {answer.returncode}"]
+        why = next((line for line in lines if line.startswith("error")), lines[-1])  # a backtrace may follow it
+        return f"{' '.join(command)}: {why}"
+
+    return reason
+
+
 NEEDS: dict[str, Callable[[], str]] = {
     "linux": lambda: "" if sys.platform == "linux" else "needs Linux",
     "root": lambda: "" if os.geteuid() == 0 else "needs root",
     "containers": missing_program("podman", "runc", "debootstrap", "nft", "ssh"),
     "chromium": missing_program("chromium"),
-    "cargo": missing_program("cargo"),
+    "cargo": answering_program("cargo", "--version"),
     "compiler": missing_program("cc"),
 }
 
@@ -120,7 +144,8 @@ def environment_of(step: Step, folder: Path) -> dict[str, str]:
     env["PATH"] = os.pathsep.join((str(folder / "bin"), env.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
     env |= {
         "LC_ALL": "C.UTF-8",
-        "PYTHONDONTWRITEBYTECODE": "1",
+        # Compiled once, not with every worker that a test starts; and not next to the sources, which get packed.
+        "PYTHONPYCACHEPREFIX": str(ROOT / ".cache/pycache"),
         "NO_COLOR": "1",
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
         "ANSIBLE_NOCOLOR": "1",

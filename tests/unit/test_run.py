@@ -17,9 +17,9 @@ TESTS = Path(__file__).resolve().parents[1]
 HERE = "here"  # an environment whose interpreter is the one of this test
 
 
-def load(name: str) -> ModuleType:
-    """A script of tests/ as a module."""
-    spec = importlib.util.spec_from_file_location(name, TESTS / f"{name}.py")
+def load(name: str, folder: Path = TESTS) -> ModuleType:
+    """A script of tests/, or of another folder, as a module."""
+    spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -70,6 +70,60 @@ def test_an_absent_need_is_a_skip(runner: ModuleType, monkeypatch: pytest.Monkey
     monkeypatch.setitem(runner.NEEDS, "moon", lambda: "it is new moon")
     done = outcome(runner, "raise SystemExit('must not run')", needs=("moon",))
     assert (done.verdict, done.notes) == ("skipped", ["it is new moon"])
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo cargo 1.95.0", ""),
+        (
+            "echo info: looking; echo error: no toolchain >&2; echo 1: main; exit 1",
+            "cargo --version: error: no toolchain",
+        ),
+        ("echo this; echo that; exit 1", "cargo --version: that"),
+        ("exit 3", "cargo --version: exit status 3"),
+    ],
+)
+def test_a_program_is_there_when_it_answers(
+    runner: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, said: str
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    shim = tmp_path / "bin/cargo"
+    shim.write_text(f"#!/bin/sh\n{script}\n")
+    shim.chmod(0o755)
+    assert runner.NEEDS["cargo"]() == said
+    monkeypatch.setattr(runner, "ANSWER_LIMIT_S", 0.1)
+    shim.write_text("#!/bin/sh\nexec sleep 20\n")
+    assert "timed out after 0.1 seconds" in runner.NEEDS["cargo"]()
+    shim.unlink()
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin")
+    assert runner.NEEDS["cargo"]() == "not installed: cargo"
+
+
+@pytest.mark.parametrize("answers", [False, True])
+@pytest.mark.parametrize("shims", ["bin", "pyenv/shims"])
+def test_a_python_is_there_when_it_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: bool, shims: str
+) -> None:
+    install = load("install", TESTS.parent / "requirements")
+    environment = install.Environment("nowhere", (), ("3.99",))
+    shim = tmp_path / shims / "python3.99"
+    shim.parent.mkdir(parents=True)
+    shim.write_text("#!/bin/sh\necho 'pyenv: python3.99: command not found' >&2; exit 127\n")
+    shim.chmod(0o755)
+    real = tmp_path / "pyenv/versions/3.99.1/bin/python3"
+    real.parent.mkdir(parents=True)
+    real.write_text(f"#!/bin/sh\necho {'3.99' if answers else '3.98'}\n")
+    real.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{shim.parent}:/usr/bin:/bin")
+    monkeypatch.setenv("PYENV_ROOT", f"{tmp_path}/{'pyenv' if shims == 'bin' else 'none'}")
+    if answers:
+        assert install.interpreter(environment) == str(real)
+    else:
+        (tmp_path / "pyenv/versions/3.99.2/bin").mkdir(parents=True)
+        (tmp_path / "pyenv/versions/3.99.2/bin/python3").write_text("no program")
+        with pytest.raises(install.NoInterpreterError, match=r"needs one of Python 3\.99, and this machine has none"):
+            install.interpreter(environment)
 
 
 def test_a_step_that_hangs_is_killed_with_its_children(runner: ModuleType, tmp_path: Path) -> None:
