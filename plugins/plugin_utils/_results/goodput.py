@@ -6,14 +6,17 @@
 
 The receivers' bytes are the truth. From the best to the least:
 
-==================== ===============================================================================================
-``driver``           the driver's own counts, to the last byte
-``driver+expected``  the driver's trace; its last, unprinted part from what a completed scenario is known to deliver
-``expected+interface`` the known delivery, spread over time as the interface's counters ran
-``expected``         the known delivery, spread evenly over the process' life
-``driver+interface`` the driver's trace; its last part from the interface, scaled by what both saw before
-``interface``        the interface's counters: headers and everybody's traffic count too
-==================== ===============================================================================================
+====================== =============================================================================================
+``driver``             the driver's own counts, to the last byte
+``expected+interface`` what a completed scenario is known to deliver, spread over time as the interface's counters ran
+``driver+expected``    the driver's trace; its last, unprinted part from the known delivery
+``expected``           the known delivery, spread evenly over the process' life
+``driver+interface``   the driver's trace; its last part from the interface, scaled by what both saw before
+``interface``          the interface's counters: headers and everybody's traffic count too
+====================== =============================================================================================
+
+A trace has a clock of its own, which begins when the driver has read its scenario: some 0.1 s after the process, on
+busy hosts later. So its total is taken, but its course only where no interface tells a better one.
 
 An interface that several hosts of the run share (loopback) says nothing about one of them and is not used for counts.
 """
@@ -64,11 +67,11 @@ def _best(
     counts = None if shared else interface
     candidates: list[tuple[str, Callable[[], Series | None]]] = [
         ("driver", lambda: own if own and (parsed.whole or (life and own.stop_ns >= life[1] - SLACK_NS)) else None),
-        ("driver+expected", lambda: _completed(own, life, expected) if own and life and expected else None),
         (
             "expected+interface",
             lambda: counts.shape_of(expected, *life) if counts and life and expected and covers(counts, life) else None,
         ),
+        ("driver+expected", lambda: _completed(own, life, expected) if own and life and expected else None),
         ("expected", lambda: Series.of([(life[0], 0, 0), (life[1], expected, 0)]) if life and expected else None),
         ("driver+interface", lambda: _tail(own, counts, life) if own and counts and life else None),
         ("interface", lambda: counts),
