@@ -130,7 +130,7 @@ def _kill_groups(history: History) -> None:
     """
     for process in history.processes:
         pid, ticks = process["pid"], process.get("start_ticks")
-        if type(pid) is int and pid > 1 and type(ticks) is int and linux.start_ticks(pid) in (None, ticks):
+        if (type(pid), type(ticks)) == (int, int) and pid > 1 and linux.start_ticks(pid) in (None, ticks):
             with contextlib.suppress(ProcessLookupError, PermissionError, OverflowError):
                 os.killpg(pid, signal.SIGKILL)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""pytest: trials. A folder's conftest.py says `from netbench_trial.fixtures import …  # noqa: F401`."""
+"""pytest: trials. A folder's conftest.py imports what it wants and names it in `__all__`."""
 
 from __future__ import annotations
 

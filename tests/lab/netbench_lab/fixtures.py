@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""pytest: labs for tests. A folder's conftest.py says `from netbench_lab.fixtures import lab_of  # noqa: F401`.
+"""pytest: labs for tests. A folder's conftest.py imports `lab_of` and names it in `__all__`.
 
 ```python
 def test_cut(lab_of):
