@@ -153,7 +153,7 @@ EVENTS = st.one_of(
 )
 
 
-@settings(max_examples=600)
+@settings(max_examples=8 * settings.default.max_examples)
 @given(st.sampled_from(POINTS), st.lists(EVENTS, max_size=40))
 def test_rules_that_hold_whatever_happens(which, events):
     status = Status()
@@ -189,7 +189,7 @@ def test_rules_that_hold_whatever_happens(which, events):
     assert all(count == 1 for count in verdicts.values()), "one verdict for each sample"
 
 
-@settings(max_examples=300)
+@settings(max_examples=4 * settings.default.max_examples)
 @given(st.sampled_from(POINTS), st.lists(EVENTS, max_size=25))
 def test_a_lost_sample_can_always_be_ended(which, events):
     status, _actions = walk(which, *[event for event in events if not isinstance(event, Enter) or event.sample < 2])

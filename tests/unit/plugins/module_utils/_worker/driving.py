@@ -45,7 +45,7 @@ def point(*processes, launch=None, states=(), stop=None, deadline_s=10, done_s=1
     }
 
 
-RABBITS = 8
+RABBITS = 4
 
 
 def rabbits(away="pass"):

@@ -16,6 +16,11 @@ from .driving import AT_T0, SIGNAL, Peer, pid_in, point, process, wait_for
 SLEEP = "import os, time; open('pid', 'w').write(f'{os.getpid()}\\n'); time.sleep(60)"
 
 
+@pytest.fixture
+def worker(lent_worker):
+    return lent_worker
+
+
 def running(worker, **fields):
     """A coordinator whose sample is running."""
     peer = worker.load(point(process(script=SLEEP), stop=SIGNAL), **fields)
@@ -23,8 +28,8 @@ def running(worker, **fields):
     return peer
 
 
-def test_hello_says_what_the_host_is_and_where_the_worker_is(worker):
-    reply = worker.peer().hello("run")
+def test_hello_says_what_the_host_is_and_where_the_worker_is(idle_worker):
+    reply = idle_worker.start().peer().hello("run")
     assert {"worker_version", "python", "os", "kernel", "machine", "cpus", "boot_id", "hostname"} <= set(reply["host"])
     assert isinstance(reply["host"]["clock"]["synchronized"], bool)
     assert reply["host"]["clock"]["max_error_us"] >= 0
@@ -33,7 +38,7 @@ def test_hello_says_what_the_host_is_and_where_the_worker_is(worker):
 
 def test_every_exchange_is_a_clock_sample(worker):
     peer = worker.peer()
-    peer.hello("run")
+    peer.hello(worker.run_id)
     for _look in range(20):
         before_ns = time.monotonic_ns()
         reply = peer.ask("clock")
@@ -42,7 +47,7 @@ def test_every_exchange_is_a_clock_sample(worker):
 
 
 def test_another_protocol_is_refused_in_words(worker):
-    reply = worker.peer().ask("hello", protocol=99, coordinator="x", run_id="run")
+    reply = worker.peer().ask("hello", protocol=99, coordinator="x", run_id=worker.run_id)
     assert "speaks protocol 1, the coordinator 99" in reply["refused"]
 
 
@@ -65,7 +70,7 @@ def test_a_coordinator_that_talks_nonsense_loses_its_connection_but_not_its_run(
     peer.socket.sendall(b"{nonsense\n")
     assert peer.receive() is None
     again = worker.peer()
-    assert again.hello("run")["status"]["state"] == "running"
+    assert again.hello(worker.run_id)["status"]["state"] == "running"
     again.walk("done")
 
 
@@ -84,7 +89,7 @@ def test_reports_made_while_nobody_is_attached_are_in_the_next_hello(worker):
     peer.report("armed")
     peer.close()
     wait_for((worker.folder() / "seal.json").exists)
-    reply = worker.peer().hello("run")
+    reply = worker.peer().hello(worker.run_id)
     assert [report["kind"] for report in reply["reports"]] == ["reached", "armed", "reached"]
     assert reply["reports"][-1]["facts"]["processes"][0]["exit_status"] == 0
     assert (reply["status"]["state"], reply["status"]["phase"]) == ("done", "reached")
@@ -93,27 +98,29 @@ def test_reports_made_while_nobody_is_attached_are_in_the_next_hello(worker):
 def test_a_second_coordinator_is_refused_with_the_holder_and_may_take_over(worker):
     peer = running(worker)
     pid = pid_in(worker.folder() / "pid")
+    mine, others = worker.run_id, f"{worker.run_id}-other"
     other = worker.peer()
-    refused = other.hello("other", coordinator="second")
-    assert "run run has this worker, and its coordinator tester is attached" in refused["refused"]
-    assert refused["status"]["run_id"] == "run"
+    refused = other.hello(others, coordinator="second")
+    assert f"run {mine} has this worker, and its coordinator tester is attached" in refused["refused"]
+    assert refused["status"]["run_id"] == mine
     peer.close()
     wait_for(
         lambda: (
-            "sample 0 of run run is running here, for tester" in other.hello("other", coordinator="second")["refused"]
+            f"sample 0 of run {mine} is running here, for tester"
+            in other.hello(others, coordinator="second")["refused"]
         )
     )
-    assert other.hello("other", coordinator="second", takeover=True)["refused"] is None
+    assert other.hello(others, coordinator="second", takeover=True)["refused"] is None
     assert not os.path.exists(f"/proc/{pid}")
-    assert any(record.get("reason") == "coordinator second took over with run other" for record in worker.journal())
-    sha256 = worker.accept(point(process()), run_id="other")
-    assert other.ask("load", run_id="other", plan_sha256=sha256, lease_s=9)["refused"] is None
+    assert any(record.get("reason") == f"coordinator second took over with run {others}" for record in worker.journal())
+    sha256 = worker.accept(point(process()), run_id=others)
+    assert other.ask("load", run_id=others, plan_sha256=sha256, lease_s=9)["refused"] is None
     other.walk("ready", "running")
 
 
 def test_take_over_of_an_attached_coordinator_closes_its_connection(worker):
     peer = running(worker)
-    assert worker.peer().hello("other", takeover=True)["refused"] is None
+    assert worker.peer().hello(f"{worker.run_id}-other", takeover=True)["refused"] is None
     kinds = []
     while message := peer.receive():
         kinds.append(message["kind"])
@@ -125,13 +132,13 @@ def test_an_idle_run_of_somebody_who_left_is_in_nobodys_way(worker):
     peer.walk("ready", "running")
     peer.report("reached", "done")
     peer.close()
-    wait_for(lambda: worker.peer().hello("other")["refused"] is None)
+    wait_for(lambda: worker.peer().hello(f"{worker.run_id}-other")["refused"] is None)
 
 
 def test_the_same_run_comes_back_on_another_connection_and_the_old_one_is_closed(worker):
     peer = running(worker)
     again = worker.peer()
-    assert again.hello("run")["status"]["state"] == "running"
+    assert again.hello(worker.run_id)["status"]["state"] == "running"
     assert peer.receive() is None
     again.walk("done")
 
@@ -141,27 +148,28 @@ def test_requests_before_hello_and_before_load_close_the_connection(worker):
     stranger.enter("ready")
     assert stranger.receive() is None
     peer = worker.peer()
-    peer.hello("run")
+    peer.hello(worker.run_id)
     peer.enter("ready")
     assert peer.receive() is None
 
 
 def test_load_refuses_what_does_not_fit(worker):
     sha256 = worker.accept(point(process()))
-    other = worker.accept(point(process("other")), run_id="other")
+    others = f"{worker.run_id}-other"
+    other = worker.accept(point(process("other")), run_id=others)
     changed = worker.accept(point(process("changed")))
     peer = worker.peer()
-    peer.hello("run")
+    peer.hello(worker.run_id)
 
     def load(run_id, digest):
         return peer.ask("load", run_id=run_id, plan_sha256=digest, lease_s=9)["refused"]
 
-    assert "it has not been accepted here" in load("run", "0" * 64)
-    assert "is not the one that this coordinator said hello for" in load("other", other)
-    assert "belongs to run other" in load("run", other)
-    assert load("run", sha256) is None
-    assert load("run", sha256) is None
-    assert "is loaded with another plan" in load("run", changed)
+    assert "it has not been accepted here" in load(worker.run_id, "0" * 64)
+    assert "is not the one that this coordinator said hello for" in load(others, other)
+    assert f"belongs to run {others}" in load(worker.run_id, other)
+    assert load(worker.run_id, sha256) is None
+    assert load(worker.run_id, sha256) is None
+    assert "is loaded with another plan" in load(worker.run_id, changed)
 
 
 @pytest.mark.parametrize("spoil", ["mode", "content", "link"])
@@ -176,8 +184,8 @@ def test_a_spoiled_plan_is_refused(worker, spoil):
         path.rename(path.with_suffix(".other"))
         path.symlink_to(path.with_suffix(".other"))
     peer = worker.peer()
-    peer.hello("run")
-    assert str(path) in peer.ask("load", run_id="run", plan_sha256=sha256, lease_s=9)["refused"]
+    peer.hello(worker.run_id)
+    assert str(path) in peer.ask("load", run_id=worker.run_id, plan_sha256=sha256, lease_s=9)["refused"]
 
 
 def test_the_lease_ends_the_processes_and_requests_renew_it(worker):
@@ -197,11 +205,11 @@ def test_the_lease_ends_the_processes_and_requests_renew_it(worker):
 
 def test_finish_needs_an_ended_sample_and_makes_room(worker):
     peer = running(worker)
-    assert "sample 0 is still running: stop it first" in peer.ask("finish", run_id="run")["refused"]
+    assert "sample 0 is still running: stop it first" in peer.ask("finish", run_id=worker.run_id)["refused"]
     peer.walk("done")
-    assert peer.ask("finish", run_id="run")["refused"] is None
-    assert peer.ask("finish", run_id="run")["refused"] is None
-    assert peer.hello("run")["status"]["run_id"] is None
+    assert peer.ask("finish", run_id=worker.run_id)["refused"] is None
+    assert peer.ask("finish", run_id=worker.run_id)["refused"] is None
+    assert peer.hello(worker.run_id)["status"]["run_id"] is None
 
 
 def test_a_peer_that_reads_nothing_is_let_go(worker):
@@ -210,11 +218,12 @@ def test_a_peer_that_reads_nothing_is_let_go(worker):
     hello = b'{"type":"hello","id":1,"protocol":1,"coordinator":"c","run_id":"r"}\n'
     with pytest.raises((BrokenPipeError, ConnectionResetError)):
         deaf.socket.sendall(hello * 100_000)
-    assert worker.peer().hello("run")["host"]
+    assert worker.peer().hello(worker.run_id)["host"]
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be somebody else")
-def test_another_user_gets_nothing(worker, short_path):
+def test_another_user_gets_nothing(idle_worker, short_path):
+    worker = idle_worker.start()
     for folder in (short_path, worker.runtime):
         folder.chmod(0o777)
     worker.socket.chmod(0o777)

@@ -30,7 +30,7 @@ from ansible_collections.netbench.orchestrator.plugins.module_utils._worker impo
     storage,
 )
 from ansible_collections.netbench.orchestrator.plugins.module_utils._worker.errors import StorageError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 JSON = st.recursive(
@@ -58,7 +58,6 @@ def test_a_journal_gives_back_what_was_written(tmp_path):
 
 
 @given(cut=st.integers(min_value=0, max_value=400))
-@settings(max_examples=50, deadline=None)
 def test_a_journal_cut_anywhere_keeps_its_whole_records_and_goes_on(tmp_path_factory, cut):
     path = tmp_path_factory.mktemp("journal") / "journal.jsonl"
     book = journal.Journal(path)
@@ -79,7 +78,6 @@ def test_a_journal_cut_anywhere_keeps_its_whole_records_and_goes_on(tmp_path_fac
 @given(
     st.lists(st.dictionaries(KEYS, JSON, max_size=6).flatmap(lambda rest: EVENTS.map(lambda e: {**rest, "event": e})))
 )
-@settings(max_examples=100, deadline=None)
 def test_history_makes_no_fuss_of_any_record(records):
     known = history.of(records)
     assert isinstance(known.status.sample, int)

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol import machine
 from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol import plan as plans
@@ -53,8 +52,7 @@ def course(servers: int, clients: int) -> walking.Course:
     return walking.Course(steps, groups, {"servers": STATES, "clients": STATES})
 
 
-@dataclass(frozen=True)
-class World:
+class World(NamedTuple):  # a tuple, because half a million of them are made and hashed
     walk: walking.Walk
     workers: tuple[machine.Status, ...]
     to_worker: tuple[tuple[Any, ...], ...]
@@ -87,24 +85,24 @@ class Simulation:
         for i, host in enumerate(self.hosts):
             if world.to_worker[i] and world.alive[i]:
                 message, *rest = world.to_worker[i]
-                taken = replace(world, to_worker=_set(world.to_worker, i, tuple(rest)))
+                taken = world._replace(to_worker=_set(world.to_worker, i, tuple(rest)))
                 yield f"{host} <- {message}", self._worker(taken, i, message)
                 if self._left(world, "duplicate"):
                     yield f"{host} <- {message} twice", self._worker(self._spend(world, "duplicate"), i, message)
             if world.to_coordinator[i]:
                 event, *rest = world.to_coordinator[i]
-                taken = replace(world, to_coordinator=_set(world.to_coordinator, i, tuple(rest)))
+                taken = world._replace(to_coordinator=_set(world.to_coordinator, i, tuple(rest)))
                 yield f"{host} -> {event}", self._walk(taken, event)
             if world.alive[i]:
                 for event in sorted(world.pending[i], key=str):
-                    done = replace(world, pending=_set(world.pending, i, world.pending[i] - {event}))
+                    done = world._replace(pending=_set(world.pending, i, world.pending[i] - {event}))
                     yield f"{host}: {event}", self._worker(done, i, event)
                 if self._left(world, "failure") and not world.workers[i].over:
                     yield f"{host} fails", self._worker(self._spend(world, "failure"), i, machine.Failed("broken"))
                 if self._left(world, "crash"):
                     yield f"{host} crashes", self._crash(self._spend(world, "crash"), i)
         if world.survey:
-            yield "surveyed", self._walk(replace(world, survey=False), walking.Surveyed())
+            yield "surveyed", self._walk(world._replace(survey=False), walking.Surveyed())
         if self._left(world, "deadline") and not world.walk.finished:
             yield "deadline", self._walk(self._spend(world, "deadline"), walking.Late())
         if self._left(world, "abort") and not world.walk.finished:
@@ -112,7 +110,7 @@ class Simulation:
 
     def _walk(self, world: World, event: walking.Event) -> World:
         walk, actions = walking.step(world.walk, event, self.course)
-        world = replace(world, walk=walk)
+        world = world._replace(walk=walk)
         for action in actions:
             if isinstance(action, walking.Send):
                 at_ns = 1 if action.at_t0 else None
@@ -121,20 +119,20 @@ class Simulation:
                 for host in action.hosts:
                     world = self._post(world, host, machine.Stop(action.reason))
             elif isinstance(action, walking.Survey):
-                world = replace(world, survey=True)
+                world = world._replace(survey=True)
             elif isinstance(action, walking.Over):
-                world = replace(world, verdicts=world.verdicts + 1)
+                world = world._replace(verdicts=world.verdicts + 1)
         return world
 
     def _post(self, world: World, host: str, message: Any) -> World:
         i = self.hosts.index(host)
-        return replace(world, to_worker=_set(world.to_worker, i, (*world.to_worker[i], message)))
+        return world._replace(to_worker=_set(world.to_worker, i, (*world.to_worker[i], message)))
 
     def _worker(self, world: World, i: int, event: machine.Event) -> World:
         host = self.hosts[i]
         mine = POINTS[self.course.group_of(host)]
         status, actions = machine.step(world.workers[i], event, mine)
-        world = replace(world, workers=_set(world.workers, i, status))
+        world = world._replace(workers=_set(world.workers, i, status))
         pending = world.pending[i]
         reports = []
         for action in actions:
@@ -146,7 +144,7 @@ class Simulation:
                 pending = pending | {machine.Armed(), machine.TooLate()}
             elif isinstance(action, machine.Launch):
                 pending = pending | {machine.RuleMet("running")}
-                world = replace(world, released=world.released | {i})
+                world = world._replace(released=world.released | {i})
             elif isinstance(action, machine.Finish):
                 pending = frozenset({machine.RuleMet("done")})
             elif isinstance(action, machine.Clear):
@@ -155,15 +153,14 @@ class Simulation:
             pending = pending - {machine.Armed(), machine.TooLate()}
         if isinstance(event, machine.Armed) and status.phase == machine.ARMED:
             pending = pending | {machine.Exited()}
-            world = replace(world, released=world.released | {i})
-        world = replace(world, pending=_set(world.pending, i, pending))
-        return replace(world, to_coordinator=_set(world.to_coordinator, i, (*world.to_coordinator[i], *reports)))
+            world = world._replace(released=world.released | {i})
+        world = world._replace(pending=_set(world.pending, i, pending))
+        return world._replace(to_coordinator=_set(world.to_coordinator, i, (*world.to_coordinator[i], *reports)))
 
     def _crash(self, world: World, i: int) -> World:
         """The worker dies and stays away; the coordinator learns it after what was sent before."""
         gone = walking.Gone(self.hosts[i], "crashed")
-        return replace(
-            world,
+        return world._replace(
             alive=_set(world.alive, i, False),
             pending=_set(world.pending, i, frozenset()),
             to_worker=_set(world.to_worker, i, ()),
@@ -176,7 +173,7 @@ class Simulation:
     def _spend(self, world: World, fault: str) -> World:
         left = dict(world.faults)
         left[fault] -= 1
-        return replace(world, faults=tuple(sorted(left.items())))
+        return world._replace(faults=tuple(sorted(left.items())))
 
     # Search
 
