@@ -199,7 +199,8 @@ def _hosts(run: Run) -> str:
     ]
     versions = [[name, str(version)] for name, version in run.versions.items() if not isinstance(version, (dict, list))]
     versions += [
-        [name, ", ".join(f"sha256 {each[:16]}…" for each in hashes) or "–"] for name, hashes in run.tools.items()
+        [f"program {name}", ", ".join(f"sha256 {each[:16]}…" for each in hashes) or "of the host, not checksummed"]
+        for name, hashes in run.tools.items()
     ]
     versions += [["workload", run.workload], ["plan", f"sha256 {run.plan_sha256[:16]}…" if run.plan_sha256 else "–"]]
     head = ("host", "group", "index", "address", "system", "kernel", "CPUs", "clock")

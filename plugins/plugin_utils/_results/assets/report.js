@@ -155,7 +155,9 @@
     const hold = (values) => [...values, values.at(-1)];
     const goodput = [];
     const received = names.filter((name) => sample.hosts[name].rx_mbps);
-    const gigabits = Math.max(0, ...received.flatMap((name) => sample.hosts[name].rx_mbps)) >= 1000;
+    const sent = names.filter((name) => sample.hosts[name].tx_mbps);
+    const first = received.length ? received.map((name) => sample.hosts[name].rx_mbps) : sent.map((name) => sample.hosts[name].tx_mbps);
+    const gigabits = Math.max(0, ...first.flat()) >= 1000;
     const unit = gigabits ? "Gbit/s" : "Mbit/s";
     const scaled = (values) => values.map((value) => (gigabits ? value / 1000 : value));
     const about = `<b>%{fullData.name}</b>: %{y:.4g} ${unit}<extra></extra>`;
@@ -164,8 +166,9 @@
       goodput.push({ x, y: hold(scaled(sum)), name: "sum of receivers", mode: "lines", type: "scatter", hovertemplate: about, line: { color: colour("--ink"), width: 2.4, shape: "hv" } });
     }
     for (const name of received) goodput.push(trace(name, x, hold(scaled(sample.hosts[name].rx_mbps)), { hovertemplate: about }));
-    for (const name of names.filter((each) => sample.hosts[each].tx_mbps)) {
-      goodput.push(trace(`${name} (sent)`, x, hold(scaled(sample.hosts[name].tx_mbps)), { visible: "legendonly", hovertemplate: about, line: style[name] }));
+    for (const name of sent) {
+      const visible = received.length ? "legendonly" : true; // of a sample that was cut short often only the senders' bytes are known
+      goodput.push(trace(`${name} (sent)`, x, hold(scaled(sample.hosts[name].tx_mbps)), { visible, hovertemplate: about, line: style[name] }));
     }
     draw("chart-goodput", goodput, layout("Goodput per host, window shaded, barriers dotted", {
       ...marks(sample, time), margin: { l: 62, r: 16, t: 92, b: 44 }, xaxis: time.axis, yaxis: { title: { text: unit }, rangemode: "tozero" },

@@ -114,6 +114,7 @@ def test_the_numbers_are_readable_without_scripts(page: Callable[..., Page]) -> 
         "client-0: process client ended with exit status 3",
         "198.18.1.11",
         "ansible-core 2.19.14",
+        "program driver-tcp sha256 abababab",
         "synchronised to ± 812 µs, tsc",
     ):
         assert expected in words
