@@ -199,14 +199,15 @@ def test_the_sampler_writes_rows_on_both_clocks(worker):
     done = peer.report("reached", "done")
     rows = [json.loads(line) for line in (worker.folder() / "sampler.jsonl").read_text().splitlines()]
     assert rows[0]["mono_ns"] < t0_ns
-    assert [round((row["mono_ns"] - t0_ns) / 1e9, 1) for row in rows[1:4]] == [0.2, 0.4, 0.6]
+    late_s = [(row["mono_ns"] - t0_ns) / 1e9 - 0.2 * tick for tick, row in enumerate(rows[1:4], start=1)]
+    assert all(-0.005 < late < 0.15 for late in late_s), late_s  # a busy machine is late, and never early
     assert rows[-1]["cpu_s"] > 0.05
     assert [row["cpu_s"] for row in rows] == sorted(row["cpu_s"] for row in rows)
     assert max(row["rss_bytes"] for row in rows) > 1_000_000
     assert {"wall_ns", "rx_bytes", "tx_dropped", "tcp_retransmits", "softirq_s", "steal_s"} <= set(rows[0])
     assert done["facts"]["rx_bytes"] == rows[-1]["rx_bytes"] - rows[0]["rx_bytes"]
     wall_ns = rows[1]["mono_ns"] + done["facts"]["wall_minus_mono_ns"]
-    assert abs(wall_ns - rows[1]["wall_ns"]) < 1_000_000
+    assert abs(wall_ns - rows[1]["wall_ns"]) < 20_000_000
 
 
 def test_packets_of_the_control_connection_are_counted_from_start_to_stop(worker):
