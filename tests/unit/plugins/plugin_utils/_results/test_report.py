@@ -114,10 +114,21 @@ def test_the_numbers_are_readable_without_scripts(page: Callable[..., Page]) -> 
         "client-0: process client ended with exit status 3",
         "198.18.1.11",
         "ansible-core 2.19.14",
-        "program driver-tcp sha256 abababab",
         "synchronised to ± 812 µs, tsc",
     ):
         assert expected in words
+
+
+def test_a_program_is_not_mistaken_for_a_version(page: Callable[..., Page]) -> None:
+    def ran(path: Path) -> None:
+        plan = json.loads((path / "plan.json").read_text())
+        commands = [{"command": ["/opt/bin/driver", "x"], "sha256": "ab" * 32}, {"command": ["/usr/bin/python3"]}]
+        plan["workers"] = {"client-0": {"document": {"points": [{"processes": commands}]}}}
+        (path / "plan.json").write_text(json.dumps(plan))
+
+    text = page(ran).text
+    assert "<td>program driver</td><td>sha256 abababababababab…</td>" in text
+    assert "<td>program python3</td><td>of the host, not checksummed</td>" in text
 
 
 def test_the_area_under_every_curve_is_the_true_number_of_bytes(page: Callable[..., Page]) -> None:

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host delivers is taken when it is what an honest worker sends, whole; otherwise nothing of it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+
+import pytest
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator import collect
+from hypothesis import given
+from hypothesis import strategies as st
+
+FILES = {"client.stdout": b"said\n", "statistics.jsonl": b'{"kind": "end"}\n'}
+
+
+def sealed(files):
+    """The same files and their seal."""
+    listed = [{"path": k, "size": len(v), "sha256": hashlib.sha256(v).hexdigest()} for k, v in files.items()]
+    return {**files, "seal.json": json.dumps({"schema": 1, "files": listed}).encode()}
+
+
+def stream(entries):
+    """A tar of (name or TarInfo, content)."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        for name, content in entries:
+            member = tarfile.TarInfo(name) if isinstance(name, str) else name
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return data.getvalue()
+
+
+def special(name, kind, target=""):
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, target
+    return member
+
+
+def delivery(files=None, *, folder="samples/0000"):
+    return [
+        ("journal.jsonl", b'{"event": "run"}\n'),
+        *((f"{folder}/{k}", v) for k, v in (files or sealed(FILES)).items()),
+    ]
+
+
+def unpack(folder, data):
+    return collect.unpack(io.BytesIO(data), "host1", folder)
+
+
+def below(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The result folder, with a neighbour that must stay as it is."""
+    (tmp_path / "secret").write_text("before")
+    run = tmp_path / "run"
+    run.mkdir()
+    yield run
+    assert (tmp_path / "secret").read_text() == "before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "secret"]
+    assert not list(run.glob(".incoming-*"))
+
+
+def test_an_honest_delivery_is_taken_and_a_later_one_replaces_it(folder):
+    taken = unpack(folder, stream(delivery()))
+    assert (taken.problem, taken.folders, taken.files) == (None, ("0000",), 4)
+    assert (folder / "hosts/host1/0000/client.stdout").read_bytes() == b"said\n"
+    assert (folder / "journal/host1.jsonl").read_bytes() == b'{"event": "run"}\n'
+    assert unpack(folder, stream(delivery(sealed({"other": b"1"})))).problem is None
+    assert below(folder / "hosts") == ["host1/0000/other", "host1/0000/seal.json"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../secret", "samples/../../secret", "samples/0000/../../../../secret", "/tmp/secret", "samples/0000/deeper/file",
+        "samples/0000/.hidden", "samples/../secret", "samples/latest/file", "samples/0000/a\x1b[2J", "samples/0000/",
+        "plan.json", "coordinator.jsonl", "journal/host2.jsonl", "samples/0000/" + "x" * 300,
+    ],
+)  # fmt: skip
+def test_a_name_that_leads_elsewhere_refuses_the_whole_delivery(folder, name):
+    taken = unpack(folder, stream([*delivery(), (name, b"after")]))
+    assert "has no place in a result folder" in taken.problem
+    assert "\x1b" not in taken.problem
+    assert below(folder) == []
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
+@pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
+def test_only_regular_files_are_taken(folder, kind, first):
+    odd = [(special("samples/0000/client.stdout", kind, "../../../secret"), b"")]
+    entries = [*odd, *delivery()] if first else [*delivery(), *odd]
+    assert "has no place in a result folder" in unpack(folder, stream(entries)).problem
+    assert below(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (FILES, "has no readable seal (FileNotFoundError)"),
+        ({**FILES, "seal.json": b"[]"}, "has no readable seal (TypeError)"),
+        ({**FILES, "seal.json": b"{" * 100_000}, "has no readable seal"),
+        ({**sealed(FILES), "more": b""}, "'more' is not both sealed and delivered"),
+        ({"seal.json": sealed(FILES)["seal.json"]}, "'client.stdout' is not both sealed and delivered"),
+        ({**sealed(FILES), "client.stdout": b"sAid\n"}, "'client.stdout' differs from its seal"),
+        ({**sealed(FILES), "client.stdout": b"said"}, "'client.stdout' differs from its seal"),
+    ],
+)
+def test_what_differs_from_its_seal_is_not_taken(folder, files, said):
+    assert said in unpack(folder, stream(delivery(files))).problem
+    assert below(folder) == []
+
+
+def test_a_file_that_comes_twice_is_not_taken(folder):
+    twice = [*delivery(), ("samples/0000/client.stdout", b"other")]
+    assert unpack(folder, stream(twice)).problem
+    assert below(folder) == []
+
+
+def test_too_much_is_refused(folder, monkeypatch):
+    monkeypatch.setattr(collect, "LIMIT_BYTES", 100)
+    assert "too many files, or too large" in unpack(folder, stream(delivery())).problem
+    monkeypatch.setattr(collect, "LIMIT_FILES", 2)
+    assert "too many files, or too large" in unpack(folder, stream(delivery(sealed({"a": b""})))).problem
+
+
+@given(cut=st.integers(0, 4999))
+def test_a_stream_that_breaks_off_is_refused_or_lacks_whole_samples(tmp_path_factory, cut):
+    folder = tmp_path_factory.mktemp("run")
+    whole = stream(delivery())
+    taken = unpack(folder, whole[:cut])
+    assert taken.problem or taken.folders in ((), ("0000",))
+    if taken.folders:
+        assert below(folder / "hosts/host1/0000") == sorted(sealed(FILES))
+
+
+@given(st.binary(max_size=2000))
+def test_garbage_is_refused_in_words(tmp_path_factory, data):
+    taken = unpack(tmp_path_factory.mktemp("run"), data)
+    assert taken.problem is None or taken.problem.startswith("its outputs were not taken: ")
+    assert taken.folders == ()
