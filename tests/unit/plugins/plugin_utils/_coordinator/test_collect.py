@@ -78,7 +78,7 @@ def test_an_honest_delivery_is_taken_and_a_later_one_replaces_it(folder):
 @pytest.mark.parametrize(
     "name",
     [
-        "../secret", "samples/../../secret", "samples/0000/../../../../secret", "/tmp/secret", "samples/0000/deeper/file",
+        "../secret", "samples/../../secret", "samples/0000/../../../secret", "/tmp/x", "samples/0000/deeper/file",
         "samples/0000/.hidden", "samples/../secret", "samples/latest/file", "samples/0000/a\x1b[2J", "samples/0000/",
         "plan.json", "coordinator.jsonl", "journal/host2.jsonl", "samples/0000/" + "x" * 300,
     ],
