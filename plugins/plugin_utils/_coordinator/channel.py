@@ -53,6 +53,7 @@ class Channel(asyncio.SubprocessProtocol):
         self._stderr = b""
         self._preamble: bytes | None = b"" if endpoint.become else None
         self._password_sent = False
+        self._entered = asyncio.Event()  # past the preamble, or lost
         self._lost: str | None = None
         self._transport: asyncio.SubprocessTransport | None = None
         self._loop = asyncio.get_running_loop()
@@ -62,9 +63,9 @@ class Channel(asyncio.SubprocessProtocol):
 
     @classmethod
     async def open(cls, endpoint: Endpoint, on_report: OnReport, on_lost: OnLost) -> Channel:
-        """Starts the subprocess.
+        """Starts the subprocess, and waits until it has the rights: what is written before, sudo takes for a password.
 
-        Raises ChannelError when even that fails; whether a worker answers, ``hello`` will show.
+        Raises ChannelError when that fails; whether a worker answers, ``hello`` will show.
         """
         argv = endpoint.argv("attach")
         try:
@@ -73,6 +74,8 @@ class Channel(asyncio.SubprocessProtocol):
             )
         except OSError as problem:
             raise ChannelError(endpoint.host, f"could not start {argv[0]}: {problem.strerror}") from problem
+        if endpoint.become:
+            await channel._gain_rights()
         return channel
 
     async def close(self) -> None:
@@ -161,6 +164,15 @@ class Channel(asyncio.SubprocessProtocol):
 
     # Inside
 
+    async def _gain_rights(self) -> None:
+        try:
+            await asyncio.wait_for(self._entered.wait(), OPEN_S)
+        except TimeoutError:
+            self._lose(f"no rights within {OPEN_S:g} s")
+        if self._lost is not None:
+            await self.close()
+            raise ChannelError(self.host, self._lost)
+
     def _received(self, message: dict[str, Any], back_ns: int) -> None:
         self.messages += 1
         if message["type"] == "report":
@@ -177,6 +189,7 @@ class Channel(asyncio.SubprocessProtocol):
         if self._lost is not None:
             return
         self._lost = why + self._said()
+        self._entered.set()
         for _unused, reply in self._waiting.values():
             if not reply.done():
                 reply.set_exception(ChannelError(self.host, self._lost))
@@ -201,16 +214,21 @@ class Channel(asyncio.SubprocessProtocol):
             return b""
         rest = self._preamble.split(mark, 1)[1]
         self._preamble = None
+        self._entered.set()
         return rest
 
     def _answer_prompt(self) -> None:
+        """Gives the password once. Asked again, it was wrong: the end of the input makes sudo say so and end."""
         become = self._endpoint.become
-        if self._preamble is None or self._password_sent or not (become and become.prompt and become.password):
+        if self._preamble is None or not (become and become.prompt and become.password and self._transport):
             return
-        if become.prompt.strip().encode() in self._stderr and self._transport:
+        if become.prompt.strip().encode() in self._stderr:
             stdin: Any = self._transport.get_pipe_transport(0)
-            stdin.write(become.password.encode() + b"\n")
-            self._password_sent = True
+            if self._password_sent:
+                stdin.close()
+            else:
+                stdin.write(become.password.encode() + b"\n")
+                self._password_sent = True
             self._stderr = b""
 
 

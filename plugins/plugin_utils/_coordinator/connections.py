@@ -18,9 +18,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible import constants as C
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.playbook.play_context import PlayContext
 from ansible.playbook.task import Task
-from ansible.plugins.loader import become_loader, connection_loader, shell_loader
+from ansible.plugins.loader import become_loader, connection_loader, get_shell_plugin
 
 from .endpoint import Become, Endpoint
 from .errors import HostError
@@ -51,7 +52,7 @@ def endpoint(
         python=str(worker.get("python") or "python3"),
         program=str(worker.get("program") or DEFAULT_PROGRAM),
         options=tuple(options),
-        become=_become(worker.get("become_method"), variables, templar, task, play_context),
+        become=_become(worker, variables, templar, task, play_context),
         hush=hush,
     )
 
@@ -89,16 +90,26 @@ def _keepalive_s(argv: list[str]) -> int:
 
 
 def _become(
-    method: str | None, variables: Mapping[str, Any], templar: Any, task: Task, play_context: PlayContext
+    worker: Mapping[str, Any], variables: Mapping[str, Any], templar: Any, task: Task, play_context: PlayContext
 ) -> Become | None:
-    """The wrapping of the become plugin, when the task, or the role that installed the worker, becomes somebody."""
-    name = (task.become_method or "sudo") if task.become else method
+    """The wrapping of the become plugin, when the task or the host's variables become somebody, or else the role that
+    installed the worker did."""
+
+    def variable(name: str) -> Any:
+        return templar.template(variables[name]) if name in variables else None
+
+    user = task.become_user
+    if boolean(variable("ansible_become") or task.become or False, strict=False):
+        name = variable("ansible_become_method") or task.become_method or "sudo"
+    else:
+        name = worker.get("become_method")
+        user = user or worker.get("become_user")
     if not name:
         return None
     plugin = become_loader.get(name)
-    keys = {**task.dump_attrs(), "become_pass": play_context.become_pass}
+    keys = {**task.dump_attrs(), "become_user": user, "become_pass": play_context.become_pass}
     plugin.set_options(task_keys=keys, var_options=_options("become", plugin._load_name, variables, templar))
-    wrapped = plugin.build_become_command(_PLACEHOLDER, shell_loader.get("sh"))
+    wrapped = plugin.build_become_command(_PLACEHOLDER, get_shell_plugin("sh", executable="/bin/sh"))
     inner = shlex.quote(f"echo {plugin.success} ; {_PLACEHOLDER}")
     if inner not in wrapped:
         raise HostError(

@@ -78,6 +78,7 @@ class _Conversation:
         self._given = given
         self._output = output
         self._stderr = b""
+        self._entered = False
         self._listener = asyncio.create_task(self._listen())
 
     async def hold(self) -> bytes:
@@ -126,21 +127,20 @@ class _Conversation:
         if not self._process.stdin:
             raise AssertionError
         become = self._endpoint.become
+        prompt = become.prompt.strip().encode() if become and become.prompt and become.password else b""
         asked = False
         while data := await self._process.stderr.read(4096):
             self._stderr = (self._stderr + data)[-4000:]
-            if (
-                become
-                and become.prompt
-                and become.password
-                and not asked
-                and become.prompt.strip().encode() in self._stderr
-            ):
+            if become and become.password and prompt and prompt in self._stderr and not self._entered:
+                if asked:  # it was wrong: the end of the input makes sudo say so and end
+                    self._process.stdin.close()
+                else:
+                    self._process.stdin.write(become.password.encode() + b"\n")
                 asked, self._stderr = True, b""
-                self._process.stdin.write(become.password.encode() + b"\n")
 
     async def _gain_rights(self, stdout: asyncio.StreamReader, mark: bytes) -> None:
         while (line := await stdout.readline()).strip() != mark:
             if not line:
                 await asyncio.wait([self._listener], timeout=0.5)
                 raise HostError(self._endpoint.host, f"no rights to run the worker's program{self.said()}")
+        self._entered = True

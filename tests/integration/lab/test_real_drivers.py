@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The real s2n-netbench drivers on real SSH hosts, three servers and three clients, by the very `incast.yml`.
 
-The goodput is held against what the receivers' interfaces counted, to 1 %. An interface counts more than goodput, and two
-known parts are taken off: the headers that it counts once per packet it hands up (offloads merge what was several on
-the wire), and those datagrams for which the socket's buffer had no room (the kernel counts them), so that QUIC sent them
-again. QUIC's own headers and tags, and TCP's duplicates, are left within the 1 %.
+The goodput is held against what the receivers' interfaces counted, to 1 %. An interface counts more than goodput, and
+two known parts are taken off: the headers that it counts once per packet it hands up (offloads merge what was several
+on the wire), and those datagrams for which the socket's buffer had no room (the kernel counts them), so that QUIC sent
+them again. QUIC's own headers and tags, and TCP's duplicates, are left within the 1 %.
 """
 
 from __future__ import annotations

@@ -23,7 +23,8 @@ NAME = "localhost/netbench-lab"
 CODENAME = "bookworm"
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
 PACKAGES = (
-    "ca-certificates", "dbus", "iproute2", "nftables", "openssh-server", "procps", "python3", "systemd", "systemd-sysv",
+    "ca-certificates", "dbus", "iproute2", "nftables", "openssh-server", "procps", "python3", "sudo", "systemd",
+    "systemd-sysv",
 )  # fmt: skip
 
 INIT = """#!/bin/sh
