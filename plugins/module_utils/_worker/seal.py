@@ -5,7 +5,8 @@
 """Seals a sample's outputs: a list of every file with its size and sha256. Private to this collection.
 
 ``seal.json`` is ``{"schema": 1, "files": [{"path", "size", "sha256"}], "left_out": [path, …]}``. Only regular files
-are sealed; links, sockets and the like are named in ``left_out`` and never followed. Inputs are not outputs.
+are sealed; links, sockets and the like are named in ``left_out`` and never followed, as are files with names that
+nobody should show (line breaks, escapes). Inputs are not outputs.
 """
 
 from __future__ import annotations
@@ -74,9 +75,7 @@ def regular_files(folder: Path) -> tuple[list[str], list[str]]:
         with os.scandir(folder / path) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
                 relative = os.path.join(path, entry.name)
-                try:
-                    relative.encode("utf-8")
-                except UnicodeEncodeError:
+                if not entry.name.isprintable():  # also what is no UTF-8
                     others.append(ascii(relative))
                     continue
                 if entry.is_dir(follow_symlinks=False) and depth < _DEPTH_LIMIT:

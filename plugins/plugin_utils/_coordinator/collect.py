@@ -5,9 +5,9 @@
 """Bringing a run's outputs home: one tar stream per host, believed only as far as it proves itself. Private to this
 collection.
 
-A worker may be broken or hostile. So only plain names below the run's own folder are taken, only regular files,
-nothing is overwritten by a link, sizes are bounded, and every sample folder must agree with its seal: a list of path,
-size and sha256.
+A worker may be broken or hostile. So only names below the run's own folder are taken, only regular files, nothing is
+overwritten by a link, sizes are bounded, and every sample folder must agree with its seal: a list of path, size and
+sha256.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from .text import clean
 
 LIMIT_BYTES = 8 << 30
 LIMIT_FILES = 100_000
+LIMIT_DEPTH = 18  # the worker seals 16 folders deep
 SEAL = "seal.json"
 _FOLDER = re.compile(r"[0-9]{4,7}(\.[0-9]{1,4})?")
-_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}")
 
 
 @dataclass(frozen=True)
@@ -100,21 +100,27 @@ def _extract(stream: IO[bytes], staging: Path) -> tuple[int, int]:
             parts = member.name.removeprefix("./").split("/")
             if parts[0] == "samples":
                 parts = parts[1:]
-            sample_file = len(parts) == 2 and _FOLDER.fullmatch(parts[0]) and _FILE.fullmatch(parts[1])
-            if not member.isreg() or not (sample_file or parts == ["journal.jsonl"]):
+            if not member.isreg() or not (_is_output(parts) or parts == ["journal.jsonl"]):
                 raise _Untrusted(f"{member.name[:100]!r} has no place in a result folder")
             count += 1
             size += member.size
             if count > LIMIT_FILES or size > LIMIT_BYTES:
                 raise _Untrusted("too many files, or too large")
             target = staging.joinpath(*parts)
-            target.parent.mkdir(exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
             source = archive.extractfile(member)
             if source is None:
                 raise AssertionError
             with open(target, "xb") as output:
                 shutil.copyfileobj(source, output, 1 << 20)
     return count, size
+
+
+def _is_output(parts: list[str]) -> bool:
+    """A sample's folder and a path below it, each part a name that can be shown; as the worker seals them."""
+    if not 2 <= len(parts) <= LIMIT_DEPTH or not _FOLDER.fullmatch(parts[0]):
+        return False
+    return all(part not in ("", ".", "..") and part.isprintable() for part in parts)
 
 
 def _verify(sample: Path) -> None:
@@ -124,7 +130,8 @@ def _verify(sample: Path) -> None:
             listed = {entry["path"]: (entry["size"], entry["sha256"]) for entry in json.load(file)["files"]}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as problem:
         raise _Untrusted(f"sample {sample.name} has no readable seal ({type(problem).__name__})") from problem
-    present = {path.name: path for path in sample.iterdir() if path.name != SEAL}
+    present = {path.relative_to(sample).as_posix(): path for path in sample.rglob("*") if not path.is_dir()}
+    del present[SEAL]
     if set(present) != set(listed):
         odd = sorted(set(present) ^ set(listed), key=str)[0]
         raise _Untrusted(f"sample {sample.name}: {odd!r} is not both sealed and delivered")

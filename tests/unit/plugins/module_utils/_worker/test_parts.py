@@ -247,14 +247,18 @@ def test_an_adapter_without_allowances_has_none():
 def test_a_seal_follows_no_link_and_leaves_out_inputs(tmp_path):
     (tmp_path / "deep" / "er").mkdir(parents=True)
     (tmp_path / "deep" / "er" / "file").write_bytes(b"1")
+    (tmp_path / "a b.txt").write_bytes(b"3")
+    for name in (b"two\nlines", b"\xff", b"turned\xe2\x80\xae"):
+        (tmp_path / os.fsdecode(name)).write_bytes(b"4")
     (tmp_path / "input").write_bytes(b"2")
     (tmp_path / "link").symlink_to("/etc/passwd")
     (tmp_path / "folder").symlink_to("/etc")
     os.mkfifo(tmp_path / "fifo")
     sealed = asyncio.run(seal.seal(tmp_path, inputs=["input"]))
     document = json.loads((tmp_path / "seal.json").read_bytes())
-    assert [entry["path"] for entry in document["files"]] == ["deep/er/file"]
-    assert document["left_out"] == ["fifo", "folder", "link"]
+    assert [entry["path"] for entry in document["files"]] == ["a b.txt", "deep/er/file"]
+    unprintable = ["'turned\\u202e'", "'two\\nlines'", "'\\udcff'"]
+    assert document["left_out"] == ["fifo", "folder", "link", *unprintable]
     assert seal.read(tmp_path) == sealed
 
 

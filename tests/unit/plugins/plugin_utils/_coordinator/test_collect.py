@@ -75,12 +75,18 @@ def test_an_honest_delivery_is_taken_and_a_later_one_replaces_it(folder):
     assert below(folder / "hosts") == ["host1/0000/other", "host1/0000/seal.json"]
 
 
+def test_programs_may_name_their_outputs_as_they_like(folder):
+    names = {"logs/deep/file": b"1", "logs/seal.json": b"2", ".hidden": b"3", "a b (2).txt": b"4", "Größe": b"5"}
+    assert unpack(folder, stream(delivery(sealed(names)))).problem is None
+    assert below(folder / "hosts/host1/0000") == sorted([*names, "seal.json"])
+
+
 @pytest.mark.parametrize(
     "name",
     [
-        "../secret", "samples/../../secret", "samples/0000/../../../secret", "/tmp/x", "samples/0000/deeper/file",
-        "samples/0000/.hidden", "samples/../secret", "samples/latest/file", "samples/0000/a\x1b[2J", "samples/0000/",
-        "plan.json", "coordinator.jsonl", "journal/host2.jsonl", "samples/0000/" + "x" * 300,
+        "../secret", "samples/../../secret", "samples/0000/../../../secret", "/tmp/x", "samples/0000/./file",
+        "samples/0000/deep//file", "samples/0000/" + "deep/" * 20 + "file", "samples/0000", "samples/../secret", "samples/latest/file", "samples/0000/a\x1b[2J", "samples/0000/",
+        "plan.json", "coordinator.jsonl", "journal/host2.jsonl", "samples/0000/a\nb", "0000/a\u202eb",
     ],
 )  # fmt: skip
 def test_a_name_that_leads_elsewhere_refuses_the_whole_delivery(folder, name):
