@@ -172,12 +172,17 @@ def test_load_refuses_what_does_not_fit(worker):
     assert "is loaded with another plan" in load(worker.run_id, changed)
 
 
-@pytest.mark.parametrize("spoil", ["mode", "content", "link"])
+NEEDS_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be somebody else")
+
+
+@pytest.mark.parametrize("spoil", ["mode", "content", "link", pytest.param("owner", marks=NEEDS_ROOT)])
 def test_a_spoiled_plan_is_refused(worker, spoil):
     sha256 = worker.accept(point(process()))
     path = worker.state / "plans" / f"{sha256}.json"
     if spoil == "mode":
         path.chmod(0o666)
+    elif spoil == "owner":
+        os.chown(path, 65534, 65534)
     elif spoil == "content":
         path.write_bytes(path.read_bytes() + b" ")
     else:
@@ -221,7 +226,7 @@ def test_a_peer_that_reads_nothing_is_let_go(worker):
     assert worker.peer().hello(worker.run_id)["host"]
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be somebody else")
+@NEEDS_ROOT
 def test_another_user_gets_nothing(idle_worker, short_path):
     worker = idle_worker.start()
     for folder in (short_path, worker.runtime):

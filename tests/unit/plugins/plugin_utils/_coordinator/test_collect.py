@@ -85,8 +85,9 @@ def test_programs_may_name_their_outputs_as_they_like(folder):
     "name",
     [
         "../secret", "samples/../../secret", "samples/0000/../../../secret", "/tmp/x", "samples/0000/./file",
-        "samples/0000/deep//file", "samples/0000/" + "deep/" * 20 + "file", "samples/0000", "samples/../secret", "samples/latest/file", "samples/0000/a\x1b[2J", "samples/0000/",
-        "plan.json", "coordinator.jsonl", "journal/host2.jsonl", "samples/0000/a\nb", "0000/a\u202eb",
+        "samples/0000/deep//file", "samples/0000/" + "deep/" * 20 + "file", "samples/0000", "samples/../secret",
+        "samples/latest/file", "samples/0000/a\x1b[2J", "samples/0000/", "plan.json", "coordinator.jsonl",
+        "journal/host2.jsonl", "samples/0000/a\nb", "0000/a\u202eb",
     ],
 )  # fmt: skip
 def test_a_name_that_leads_elsewhere_refuses_the_whole_delivery(folder, name):
