@@ -125,6 +125,7 @@ class Coordinator:
             for attempt in range(max(attempts, default=0) + 1, 1_000):
                 line = await self._walk(record, (sample.sample, attempt), lead_factor)
                 if line is None:
+                    record.write("paused", until=self._options.until)
                     outcome.verdict = "paused"
                     return
                 outcome.samples.append(line)

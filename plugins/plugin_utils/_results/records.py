@@ -190,10 +190,14 @@ def read_run(folder: ResultFolder) -> Run:
 
 
 def _resumed(events: list[dict[str, Any]]) -> bool:
-    """A second coordinator took the run up: it says so, or begins an attempt that had begun before."""
+    """A second coordinator took the run up: it says so, or begins an attempt that had begun before.
+
+    Where the first one was to leave in the middle (``until``) it wrote ``paused``; the next begin is the other half.
+    """
     begun = [(event.get("sample"), event.get("attempt")) for event in events if event.get("event") == "begin"]
-    ends = sum(event.get("event") == "end" for event in events)
-    return ends > 1 or len(begun) > len(set(begun)) or any(event.get("event") == "resumed" for event in events)
+    kinds = [event.get("event") for event in events]
+    again = len(begun) - len(set(begun))
+    return kinds.count("end") > 1 or again > kinds.count("paused") or "resumed" in kinds
 
 
 def _missing(folder: ResultFolder, events: list[dict[str, Any]], samples: tuple[Sample, ...]) -> list[str]:

@@ -58,13 +58,18 @@ def test_hosts_whose_outputs_are_not_here_are_named(write_run: WriteRun) -> None
     assert read_run(ResultFolder(path)).partial == ("no outputs of some ok samples are here from client-1",)
 
 
+BEGIN = {"event": "begin", "sample": 0, "attempt": 1}
+
+
 @pytest.mark.parametrize(
     ("change", "resumed"),
     [
         (lambda lines: lines, False),
         (lambda lines: [*lines, {"event": "end", "verdict": "ok"}], True),
-        (lambda lines: [*lines[:1], *[{"event": "begin", "sample": 0, "attempt": 1}] * 2, *lines[1:]], True),
+        (lambda lines: [*lines[:1], BEGIN, BEGIN, *lines[1:]], True),
         (lambda lines: [*lines[:2], {"event": "resumed"}, *lines[2:]], True),
+        (lambda lines: [*lines[:1], BEGIN, {"event": "paused"}, BEGIN, *lines[1:]], False),
+        (lambda lines: [*lines[:1], BEGIN, {"event": "paused"}, BEGIN, BEGIN, *lines[1:]], True),
     ],
 )
 def test_a_run_taken_up_again_says_so(write_run: WriteRun, change: Any, resumed: bool) -> None:
