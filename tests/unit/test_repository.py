@@ -23,6 +23,7 @@ PLUGIN_HEADER = (
 # Written by a program, or data in a format that has no comments. Other data has a neighbour NAME.license.
 WITHOUT_HEADER = {"LICENSE", "CHANGELOG.rst", "changelogs/changelog.yaml", "changelogs/.plugin-cache.yaml"}
 WITHOUT_COMMENTS = {".json", ".jsonl", ".csv", ".png", ".svg", ".pem", ".gz"}
+IN_HOSTS = ("tests/lab/", "tests/faults/", "tests/integration/lab/")
 
 
 def listed() -> list[str]:
@@ -83,8 +84,8 @@ def test_python_files_postpone_annotations() -> None:
 
 def test_files_name_no_place_of_somebodys_machine() -> None:
     place = re.compile(r"(?<![\w.}/-])/(?:root|home|Users|work)/[\w.-]+")
-    # Tests of the lab name places inside the hosts that they make.
-    found = {name: place.findall(text(name)) for name in FILES if not name.startswith(("tests/lab/", "tests/faults/"))}
+    # Tests with a lab name places inside the hosts that they make.
+    found = {name: place.findall(text(name)) for name in FILES if not name.startswith(IN_HOSTS)}
     assert not {name: places for name, places in found.items() if places}
 
 
