@@ -26,6 +26,7 @@ from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol im
 from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol.plan import NAME
 from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol.schema import Path as Place
 from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol.schema import SchemaError
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.record import unfinished
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning import inventory, workload
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.blame import blamed
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.expansion import expand
@@ -41,6 +42,7 @@ ARGUMENTS = schema.Record(
     groups=(schema.optional(schema.mapping_of(schema.anything)), None),
     results=(schema.text(minimum=1), "results"),
     run_id=(schema.optional(NAME), None),
+    resume=(NAME, "auto"),  # auto | never | the name of a run
     steps=(schema.anything, None),
 )
 
@@ -66,20 +68,25 @@ class ActionModule(ActionBase):
         chosen = self._loaded("workload", arguments["workload"] or suite.get("workload"))
         groups, hosts = self._hosts(arguments["groups"], chosen)
         created = time.gmtime()
+        results = Path(arguments["results"]).expanduser().absolute()
+        asked_for = _asked_for(arguments["run_id"], arguments["resume"], results)
         plain_suite = {"name": chosen.get("name"), **_plain({**suite, "workload": None})}
         plan = expand(
             suite=plain_suite,
             workload=_plain(chosen),
             groups=groups,
             hosts=hosts,
-            run_id=str(arguments["run_id"] or _new_run_id(str(plain_suite["name"]), created)),
+            run_id=asked_for or _new_run_id(str(plain_suite["name"]), created),
             created_utc=time.strftime("%Y-%m-%dT%H:%M:%SZ", created),
             steps=_plain(arguments["steps"]),
             read_file=self._read_file,
         )
-        folder = Path(arguments["results"]).expanduser().absolute() / plan.run_id
+        left = _left(plan, results) if not asked_for and arguments["resume"] == "auto" else None
+        folder = results / (left or plan.run_id)
         if self._task.check_mode:
             _check_writable(folder)
+            if left:
+                display.display(f"takes up {left}, which was left unfinished (resume: never begins a new run)")
             for line in describe(plan, commands=True):
                 display.display(line)
             return _result(plan, folder, changed=False)
@@ -176,6 +183,33 @@ def _one_line(problem: Exception) -> str:
 def _new_run_id(suite: str, created: time.struct_time) -> str:
     tail = "".join(secrets.choice(string.ascii_lowercase + string.digits) for position in range(4))
     return f"{time.strftime('%Y%m%dT%H%M%SZ', created)}-{suite}-{tail}"
+
+
+def _asked_for(run_id: str | None, resume: str, results: Path) -> str | None:
+    """The run that run_id or resume names, None when it is to have a name of its own."""
+    if resume == "never" and run_id and (results / run_id / "plan.json").exists():
+        raise SchemaError(("run_id",), f"{results} has such a run, and resume is never; choose another.", run_id)
+    if resume in ("auto", "never"):
+        return run_id
+    if run_id not in (None, resume):
+        raise SchemaError(("resume",), f"names another run than run_id ({run_id}).", resume)
+    if not (results / resume / "plan.json").is_file():
+        raise SchemaError(("resume",), f"there is no run {resume!r} in {results}.", resume)
+    return resume
+
+
+def _left(plan: RunPlan, results: Path) -> str | None:
+    """The newest run of the same samples that a coordinator has left unfinished."""
+    folders = {path.parent for path in results.glob("*/plan.json") if not path.parent.is_symlink()}
+    for folder in sorted(folders, key=lambda folder: folder.name, reverse=True):
+        if unfinished(folder):
+            try:
+                there = from_json((folder / "plan.json").read_text(encoding="utf-8"))
+            except (OSError, SchemaError):
+                continue  # of another version, or somebody else's: not ours to go on with
+            if there.same_run(plan):
+                return folder.name
+    return None
 
 
 def _check_writable(folder: Path) -> None:

@@ -66,6 +66,13 @@ options:
       - When the results hold a plan of this name for the same samples on the same hosts, that plan is used, so that
         its run can be taken up.
     type: str
+  resume:
+    description:
+      - V(auto) takes up the newest run in O(results) with the same samples, programs and hosts that was left before its
+        end. Samples that it has are kept, workers that still measure are adopted.
+      - V(never) begins a new run. Any other value is the name of a run to take up.
+    type: str
+    default: auto
 notes:
   - The task runs once for all hosts of the play. Use it with C(run_once) so that its result is registered on every
     host.

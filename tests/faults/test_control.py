@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 import pytest
 from netbench_trial.programs import pair
-from netbench_trial.trial import LocalTrial, Playing, until
+from netbench_trial.results import RunFolder
+from netbench_trial.trial import PLAYBOOKS, USUAL, LocalTrial, Playing, until
 from netbench_trial.verdict import went_wrong
 
 BOUND_S = 45.0
@@ -169,6 +170,73 @@ def test_a_new_run_need_not_wait_for_the_leases_of_a_killed_one(local: LocalTria
     finished = local.walk("command", parameters=pair(duration_s=0.3)).ok()
     print(f"{finished.elapsed_s:.1f} s")
     assert finished.elapsed_s < BOUND_S
+
+
+def test_the_same_command_takes_up_what_a_killed_coordinator_left(local: LocalTrial) -> None:
+    """Killed in the second sample's window: the first is kept, the second is adopted while it measures."""
+    parameters = pair(client=["sleep", "6"], duration_s=6)
+    playing = local.walking("command", parameters=parameters, repeats=3, lease=60, id="left")
+    until("the first sample is there", lambda: len(recorded(local, "left", "sample")) == 1, deadline_s=40)
+    until("the clients run again", lambda: sum("sleep 6" in c for c in local.leftovers().values()) == 2, deadline_s=20)
+    playing.kill_all()
+    playing.wait().failed()
+    finished = local.walk("command", parameters=parameters, repeats=3, lease=60).ok()
+    run = local.run
+    assert run.path.name == "left", "the same run"
+    assert "taking up the run" in finished.output
+    (resumed,) = run.of("resumed")
+    print(f"{finished.elapsed_s:.1f} s; {resumed}")
+    assert (resumed["ok"], resumed["left_behind"]) == (1, [1, 1])
+    assert [(line["sample"], line["attempt"], line["verdict"]) for line in run.samples] == [
+        (0, 1, "ok"), (1, 1, "ok"), (2, 1, "ok"),
+    ]  # fmt: skip
+    for host in ("client1", "client2"):
+        starts = {line["hosts"][host]["processes"][0]["start_ns"] for line in run.samples}
+        assert len(starts) == 3, "each sample was measured once"
+    assert run.json("manifest.json")["resumed"] is True
+
+
+def test_a_sample_that_was_lost_meanwhile_is_taken_again(local: LocalTrial) -> None:
+    """A worker dies as well: what was under way is lost and costs no retry, what was measured before is kept."""
+    parameters = pair(client=["sleep", "3"], duration_s=3, deadline="4s")
+    playing = local.walking("command", parameters=parameters, repeats=2, lease=1, retry_budget=0, id="lost")
+    until("the first sample is there", lambda: len(recorded(local, "lost", "sample")) == 1, deadline_s=40)
+    until("the clients run again", lambda: sum("sleep 3" in c for c in local.leftovers().values()) == 2, deadline_s=20)
+    os.kill(int(local.worker_pid("client1") or 0), signal.SIGKILL)
+    playing.kill_all()
+    playing.wait().failed()
+    local.make_whole()
+    local.walk("command", parameters=parameters, repeats=2, lease=1, retry_budget=0).ok()
+    verdicts = [(line["sample"], line["attempt"], line["verdict"]) for line in local.run.samples]
+    assert verdicts[0] == (0, 1, "ok")
+    assert verdicts[-1][0::2] == (1, "ok")
+    assert len(verdicts) == 3
+    assert verdicts[1][2] in ("aborted", "failed")
+
+
+def recorded(trial: LocalTrial, run_id: str, event: str) -> list[dict[str, object]]:
+    """Such events of a run, as far as it has come."""
+    try:
+        return RunFolder(trial.results / run_id).of(event)
+    except (OSError, ValueError):
+        return []  # no folder, no record, or half a line yet
+
+
+def test_resume_never_begins_anew(local: LocalTrial) -> None:
+    parameters = pair(client=["sleep", str(SLEEP_S)], duration_s=SLEEP_S)
+    playing = local.walking("command", parameters=parameters, lease=300, id="before")
+    in_window(local, playing)
+    playing.kill_all()
+    playing.wait().failed()
+    given = {**{f"run_{name}": value for name, value in USUAL.items()}, "run_parameters": parameters}
+    shown = local.play(PLAYBOOKS / "run.yml", "--check", run_workload="command", **given).ok()
+    assert "takes up before" in shown.output
+    refused = local.walk("command", parameters=parameters, resume="never", id="before").failed()
+    assert "has such a run" in " ".join(refused.output.split())
+    playing = local.walking("command", parameters=parameters, resume="never", id="anew")
+    until("another run is begun", lambda: recorded(local, "anew", "t0"), deadline_s=30)
+    os.kill(playing.process.pid, signal.SIGTERM)
+    playing.wait().failed()
 
 
 def test_a_second_coordinator_does_not_disturb_the_first(local: LocalTrial) -> None:

@@ -97,7 +97,9 @@ class Coordinator:
         try:
             on_interrupt(self._interrupt)
             await self._unless_interrupted(self._fleet.open())
-            if not record.past:
+            if record.past:
+                self._take_up(record)
+            else:
                 record.write("run", **self._about())
             await self._walk_all(record, outcome)
             if outcome.verdict != "paused":
@@ -117,6 +119,7 @@ class Coordinator:
         outcome.samples += [event for event in record.past if event["event"] == "sample"]
         verdicts = record.verdicts()
         budget = self._plan.retry_budget - sum(verdict != "ok" for verdict in verdicts.values())
+        left_behind = record.left_behind()
         lead_factor = 1
         for sample in self._plan.samples:
             attempts = [attempt for number, attempt in verdicts if number == sample.sample]
@@ -131,15 +134,30 @@ class Coordinator:
                 outcome.samples.append(line)
                 if line["verdict"] == "ok":
                     break
-                if self._stopping or not self._goes_on_after(line["verdict"]):
+                goes_on = self._goes_on_after(line["verdict"]) or (sample.sample, attempt) == left_behind
+                if self._stopping or not goes_on:
                     outcome.verdict, outcome.reason = line["verdict"], line["reason"]
                     return
+                if (sample.sample, attempt) == left_behind:
+                    continue  # for want of a coordinator; the budget is for what the benchmark does
                 if budget <= 0:
                     outcome.reason = f"sample {sample.sample}: {line['reason']}; the retry budget is used up"
                     break
                 budget -= 1
                 lead_factor = min(LEAD_FACTOR_LIMIT, 2 * lead_factor)  # whoever was late gets longer
         outcome.verdict = "partial" if outcome.reason else "ok"
+
+    def _take_up(self, record: Record) -> None:
+        """Says what is there already, on the terminal and in the record. A walk split on purpose just goes on."""
+        if record.past[-1]["event"] == "paused":
+            return
+        there = sum(verdict == "ok" for verdict in record.verdicts().values())
+        left = record.left_behind()
+        record.write("resumed", ok=there, left_behind=left)
+        self._progress.note(
+            f"taking up the run {self._plan.run_id}: {there} of {len(self._plan.samples)} samples are there"
+            + (f", sample {left[0]} was under way" if left else "")
+        )
 
     def _goes_on_after(self, verdict: str) -> bool:
         return verdict == "invalid" or (verdict == "failed" and self._plan.on_host_failure == "retry")

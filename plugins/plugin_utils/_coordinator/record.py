@@ -69,8 +69,25 @@ class Record:
         """(sample, attempt) -> verdict."""
         return {(e["sample"], e["attempt"]): e["verdict"] for e in self.past if e["event"] == "sample"}
 
+    def left_behind(self) -> tuple[int, int] | None:
+        """(sample, attempt) that was begun and has no verdict, because its coordinator was gone."""
+        begun = self.last("begin")
+        key = (begun["sample"], begun["attempt"]) if begun else None
+        return key if key not in self.verdicts() else None
+
     def last(self, event: str) -> dict[str, Any] | None:
         return next((e for e in reversed(self.past) if e["event"] == event), None)
+
+
+def unfinished(folder: Path) -> bool:
+    """Whether a coordinator began the run of this folder, did not reach its end, and walks it no more."""
+    try:
+        with open(folder / NAME, encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            events = [event["event"] for event in _events(file.read())]
+    except (OSError, UnicodeDecodeError):
+        return False
+    return "run" in events and "end" not in events
 
 
 def _events(text: str) -> Iterator[dict[str, Any]]:

@@ -107,20 +107,25 @@ class RunPlan:
         return None if None in each else sum(seconds for seconds in each if seconds is not None)
 
     def same_run(self, other: RunPlan) -> bool:
-        """Whether the other plan runs the same samples on the same hosts (certificates and dates may differ)."""
+        """Whether the other plan runs the same samples of the same programs on the same hosts.
+
+        Certificates and dates may differ.
+        """
 
         def essence(plan: RunPlan) -> tuple[Any, ...]:
             places = {name: (entry.address, entry.instance) for name, entry in plan.workers.items()}
-            parameters = [point.parameters for point in plan.points]
+            points = [(point.parameters, point.evidence) for point in plan.points]
+            programs = {name: _programs(entry.document) for name, entry in plan.workers.items()}
             return (
                 plan.workload,
                 plan.groups,
                 plan.steps,
                 plan.samples,
-                parameters,
+                points,
                 plan.retry_budget,
                 plan.on_host_failure,
                 places,
+                programs,
             )
 
         return essence(self) == essence(other)
@@ -149,6 +154,29 @@ def to_document(plan: RunPlan) -> dict[str, Any]:
         "workers": workers,
         "inputs": inputs,
     }
+
+
+def _programs(document: Mapping[str, Any]) -> list[Any]:
+    """What one host executes at each point, and from which input files."""
+    return [
+        [
+            [(process["command"], process["sha256"]) for process in point["processes"]],
+            {
+                name: _without_certificates(document["inputs"].get(sha256, ""))
+                for name, sha256 in point["files"].items()
+            },
+        ]
+        for point in document["points"]
+    ]
+
+
+def _without_certificates(text: str) -> Any:
+    """A scenario without its certificates, which are made anew for each plan; any other text as it is."""
+    try:
+        scenario = json.loads(text)
+    except ValueError:
+        return text
+    return {**scenario, "certificates": None, "id": None} if isinstance(scenario, dict) else text
 
 
 def without_secrets(plan: RunPlan) -> dict[str, Any]:

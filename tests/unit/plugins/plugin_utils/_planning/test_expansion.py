@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 from ansible_collections.netbench.orchestrator.plugins.module_utils._netbench import scenario as scenarios
@@ -431,6 +432,11 @@ def test_same_run_is_about_what_runs_where(planning):
     assert plan.same_run(again)
     assert not plan.same_run(planning.planned("netbench", parameters={"driver": "s2n-quic"}, repeats=2))
     assert not plan.same_run(planning.planned("netbench", parameters={"driver": "s2n-tls"}))
+    host, entry = next(iter(plan.workers.items()))
+    point = entry.document["points"][0]
+    rebuilt = {**point, "processes": [{**process, "sha256": "0" * 64} for process in point["processes"]]}
+    other = replace(entry, document={**entry.document, "points": [rebuilt]})
+    assert not plan.same_run(replace(plan, workers={**plan.workers, host: other})), "another build is another run"
 
 
 def test_a_plan_whose_run_is_over_keeps_no_secrets(planning, refused):
