@@ -24,6 +24,7 @@ from netbench_lab import settings  # noqa: E402
 from netbench_lab.lab import Lab  # noqa: E402
 
 WINDOW_S = 0.3
+SPIN_NS = 200_000  # of the worker's gates
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,12 @@ def play(inventory: Path, repeats: int, results: Path) -> Played:
     return Played(seconds, len(re.findall(r"^TASK ", done.stdout, re.M)), samples)
 
 
-def measure(hosts: int, repeats: int, results: Path) -> dict[str, Any]:
-    """One row of the table, for `hosts` hosts, half of them clients."""
+def measure(clients: int, repeats: int, results: Path) -> dict[str, Any]:
+    """One row of the table: one server and so many clients, each a host of its own."""
+    hosts = 1 + clients
     lab = Lab(settings.from_environment(os.environ, name=f"bench-{hosts}"), lambda message: None)
     try:
-        lab.up(hosts - hosts // 2, hosts // 2)
+        lab.up(1, clients)
         play(lab.inventory, 1, results)  # the first run installs
         for host in lab.hosts.values():
             host.count_packets()
@@ -72,10 +74,11 @@ def measure(hosts: int, repeats: int, results: Path) -> dict[str, Any]:
         with lab.recorded_packets() as recording:
             many, many_packets = _counted(lab, 1 + repeats, results)
         ok = [sample for sample in many.samples if sample["verdict"] == "ok"]
-        floors = [floor.skew_us(hosts // 2) for _repeat in range(repeats)]
+        floors = [floor.skew_us(clients) for _repeat in range(repeats)]
+        spinning = [floor.skew_us(clients, SPIN_NS) for _repeat in range(repeats)]
         return {
             "hosts": hosts,
-            "clients": hosts // 2,
+            "clients": clients,
             "samples": len(ok),
             "not_ok": len(many.samples) - len(ok),
             "start_skew_p50_us": _quantile([s["start_skew_us"] for s in ok], 0.5),
@@ -83,6 +86,7 @@ def measure(hosts: int, repeats: int, results: Path) -> dict[str, Any]:
             "start_skew_error_p50_us": _quantile([s["start_skew_error_us"] for s in ok], 0.5),
             "floor_p50_us": _quantile(floors, 0.5),
             "floor_p99_us": _quantile(floors, 0.99),
+            "spinning_floor_p50_us": _quantile(spinning, 0.5),
             "barrier_p50_ms": _quantile([_barrier_ms(s) for s in ok], 0.5),
             "packets_in_window": sum(_in_window(sample, recording, lab) for sample in ok),
             "packets_per_worker_and_walk": round((many_packets - once_packets) / repeats / hosts, 1),

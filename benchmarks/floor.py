@@ -2,7 +2,8 @@
 """The floor of start skew on this machine: processes forked beforehand that wait for one absolute instant.
 
 No barrier can start N processes closer together than N processes that already exist, know the instant, and share one
-clock. Each sleeps until shortly before, spins, stamps the time and executes `true`, as the worker's gates do.
+clock. Each sleeps until the instant, stamps the time and executes `true`. With `spin_ns` it wakes so much earlier and
+spins the rest, as the worker's gates do.
 """
 
 from __future__ import annotations
@@ -11,14 +12,13 @@ import os
 import struct
 import time
 
-SPIN_NS = 200_000
 STAMP = struct.Struct("=q")
 
 
-def skew_us(processes: int, lead_ns: int = 50_000_000) -> float:
+def skew_us(processes: int, spin_ns: int = 0, lead_ns: int = 50_000_000) -> float:
     """Last minus first start of `processes` children, in µs."""
     at_ns = time.monotonic_ns() + lead_ns
-    pipes = [_start(at_ns) for _number in range(processes)]
+    pipes = [_start(at_ns, spin_ns) for _number in range(processes)]
     stamps = []
     for pid, read in pipes:
         stamps.append(STAMP.unpack(os.read(read, STAMP.size))[0])
@@ -27,7 +27,7 @@ def skew_us(processes: int, lead_ns: int = 50_000_000) -> float:
     return (max(stamps) - min(stamps)) / 1e3
 
 
-def _start(at_ns: int) -> tuple[int, int]:
+def _start(at_ns: int, spin_ns: int) -> tuple[int, int]:
     read, write = os.pipe()
     pid = os.fork()
     if pid:
@@ -35,8 +35,8 @@ def _start(at_ns: int) -> tuple[int, int]:
         return pid, read
     try:
         now_ns = time.monotonic_ns()
-        while at_ns - now_ns > SPIN_NS:
-            time.sleep((at_ns - now_ns - SPIN_NS) / 1e9)
+        while at_ns - now_ns > spin_ns:
+            time.sleep((at_ns - now_ns - spin_ns) / 1e9)
             now_ns = time.monotonic_ns()
         while now_ns < at_ns:
             now_ns = time.monotonic_ns()
