@@ -42,7 +42,7 @@ lab-down:  ## remove them
 bench:  ## measure the barrier itself; a table and JSON
 	@$(set_up) controller && exec .venv/bin/python benchmarks/run.py $(ARGS)
 
-faults:  ## inject every fault, and print what came of it
+faults:  ## inject every fault, and print what came of it: make faults [ARGS="--times 10"]
 	@$(set_up) controller test && exec .venv/bin/python tests/faults/run.py $(ARGS)
 
 artefact:  ## build netbench-orchestrator-VERSION.tar.gz into .cache/artefact

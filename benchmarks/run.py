@@ -27,7 +27,8 @@ GOALS = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clients", type=int, nargs="+", default=[2, 8, 16], help="beside one server (default: 2 8 16)")
+    default = [2, 8, 16]
+    parser.add_argument("--clients", type=int, nargs="+", default=default, help="beside one server (default: 2 8 16)")
     parser.add_argument("--repeats", type=int, default=30, help="samples per number of clients (default: 30)")
     parser.add_argument("--json", type=Path, default=Path("results/bench.json"), help="default: results/bench.json")
     arguments = parser.parse_args()

@@ -66,6 +66,7 @@ def test_a_host_cannot_be_reached(local: LocalTrial) -> None:
     assert f"port {closed_port}" in said
     assert "1 of 4 hosts cannot take part" in said
     assert not local.run.of("begin"), "no sample was begun"
+    assert not (local.run.path / "plan.json").exists(), "a plan that nobody walks keeps no secrets"
     assert finished.elapsed_s < BOUND_S
 
 

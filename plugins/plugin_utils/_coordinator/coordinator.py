@@ -33,6 +33,7 @@ from .sample import SampleWalk
 from .signals import on_interrupt
 from .text import clean
 
+PLAN_NAME = "plan.json"
 TICK_S = 0.25
 COLLECT_S = 600.0
 COLLECT_PARALLEL = 8
@@ -92,6 +93,7 @@ class Coordinator:
         """
         record = Record(self._folder)
         outcome = Outcome(resumed=bool(record.past))
+        begun = bool(record.past)
         self._fleet = self._make_fleet()
         ticker = asyncio.create_task(self._tick())
         try:
@@ -101,11 +103,14 @@ class Coordinator:
                 self._take_up(record)
             else:
                 record.write("run", **self._about())
+                begun = True
             await self._walk_all(record, outcome)
             if outcome.verdict != "paused":
                 await self._bring_home(record, outcome)
         finally:
             outcome.interrupted = self._stopping is not None
+            if not begun:  # there is nothing to take up, and a plan may hold secrets
+                (self._folder / PLAN_NAME).unlink(missing_ok=True)
             await self._fleet.close(finish=outcome.verdict != "paused")
             ticker.cancel()
             record.close()
@@ -197,7 +202,7 @@ class Coordinator:
 
     def _forget_secrets(self) -> None:
         """The run is over: its plan is kept to be read, not to be walked."""
-        path = self._folder / "plan.json"
+        path = self._folder / PLAN_NAME
         draft = path.with_suffix(".draft")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             json.dump(without_secrets(self._plan), file, separators=(",", ":"))
