@@ -233,7 +233,7 @@ def sampler(content: bytes) -> Sampled:
     last_ns = None
     for count, line in enumerate(json_lines(content)):
         at_ns = number(line, "mono_ns")
-        if at_ns is None or (last_ns is not None and at_ns <= last_ns) or count > ROWS_LIMIT:
+        if at_ns is None or (last_ns is not None and int(at_ns) <= last_ns) or count > ROWS_LIMIT:
             continue
         last_ns = int(at_ns)
         values = {name: number(line, name) for name in (*_COUNTERS, "rss_bytes")}

@@ -19,7 +19,7 @@ from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.par
     throughput_trace,
 )
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.records import Process
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 SECOND = 1_000_000_000
@@ -169,6 +169,7 @@ def test_no_parser_fails_on_anything(stderr: bytes, stdout: bytes, lines: bytes)
         check(parser(files))
 
 
+@example([{"mono_ns": 0, "cpu_s": 0}, {"mono_ns": 0.5, "cpu_s": 0}])
 @given(st.lists(st.dictionaries(KEYS, st.integers() | st.floats() | VALUES, max_size=8), max_size=12))
 def test_no_row_of_a_sampler_fails(rows: list[dict[str, object]]) -> None:
     found = sampler("\n".join(json.dumps(row) for row in rows).encode())
