@@ -74,7 +74,8 @@ STEPS = (
         ("unit",),
         environment="oldest",
     ),
-    Step("unit-newest-core", pytest("tests/unit"), 420, ("unit", "newest"), environment="newest"),
+    # What runs on hosts has been tested with the oldest Python; this is about what Ansible runs.
+    Step("unit-newest-core", pytest("tests/unit/plugins/plugin_utils"), 420, ("unit", "newest"), environment="newest"),
     Step("ansible-lint", ("{bin}/ansible-lint", "--offline", "--strict", "--profile", "production"), 300, ("checks",)),
     Step(
         "plugin-docs",

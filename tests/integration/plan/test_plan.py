@@ -129,7 +129,7 @@ def test_check_mode_shows_and_writes_nothing(folder):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 samples, seed 1" in done.stdout
     assert "CLIENT_ID=0" in done.stdout
-    assert "SERVER_1=10.0.0.2:4433 s2n-netbench-driver-client-tcp scenario.json" in done.stdout
+    assert "SERVER_1=10.0.0.2:4433 s2n-netbench-driver-client-tcp --tx-buffer=0B scenario.json" in done.stdout
     assert "s2n-netbench-driver-server-s2n-tls" in done.stdout
     assert not (folder.path / "results").exists()
 
