@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import IO
 
 from .endpoint import Endpoint
@@ -14,6 +15,7 @@ from .errors import HostError
 from .text import clean
 
 HUSH_S = 5.0
+END_S = 2.0
 LIMIT_BYTES = 8 << 30
 _CHUNK = 1 << 18
 
@@ -63,10 +65,7 @@ async def run(
             endpoint.host, f"'worker {subcommand}' took longer than {timeout_s:g} s{conversation.said()}"
         ) from None
     finally:
-        conversation.close()
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await conversation.close()
 
 
 class _Conversation:
@@ -110,8 +109,14 @@ class _Conversation:
         lines = clean(self._stderr.decode("utf-8", "replace")).strip().splitlines()
         return f": {' / '.join(line.strip() for line in lines[-3:])}" if lines else ""
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """Ends the program, if it has not ended. asyncio sees an end only when nothing is left unread, so read it."""
         self._listener.cancel()
+        await asyncio.wait([self._listener])
+        if self._process.returncode is None:
+            self._process.kill()
+            with contextlib.suppress(TimeoutError):  # somebody else, an ssh master, may hold the pipes open
+                await asyncio.wait_for(self._process.communicate(), END_S)
 
     async def _give(self, stdin: asyncio.StreamWriter) -> None:
         try:
