@@ -31,7 +31,12 @@ from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning im
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.blame import blamed
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.expansion import expand
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.hosts import Host
-from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.plan import RunPlan, from_json, to_json
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.plan import (
+    FILE_NAME,
+    RunPlan,
+    from_json,
+    to_json,
+)
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.table import describe
 
 display = Display()
@@ -82,15 +87,16 @@ class ActionModule(ActionBase):
             read_file=self._read_file,
         )
         left = _left(plan, results) if not asked_for and arguments["resume"] == "auto" else None
-        folder = results / (left or plan.run_id)
+        plan, folder = left or (plan, results / plan.run_id)
         if self._task.check_mode:
             _check_writable(folder)
             if left:
-                display.display(f"takes up {left}, which was left unfinished (resume: never begins a new run)")
+                display.display(f"takes up {folder.name}, which was left unfinished (resume: never begins a new run)")
             for line in describe(plan, commands=True):
                 display.display(line)
-            return _result(plan, folder, changed=False)
-        plan, written = _kept(plan, folder)
+        written = False
+        if not left and not self._task.check_mode:
+            plan, written = _kept(plan, folder)
         return _result(plan, folder, changed=written)
 
     def _loaded(self, kind: str, given: Any) -> Any:
@@ -187,28 +193,28 @@ def _new_run_id(suite: str, created: time.struct_time) -> str:
 
 def _asked_for(run_id: str | None, resume: str, results: Path) -> str | None:
     """The run that run_id or resume names, None when it is to have a name of its own."""
-    if resume == "never" and run_id and (results / run_id / "plan.json").exists():
+    if resume == "never" and run_id and (results / run_id / FILE_NAME).exists():
         raise SchemaError(("run_id",), f"{results} has such a run, and resume is never; choose another.", run_id)
     if resume in ("auto", "never"):
         return run_id
     if run_id not in (None, resume):
         raise SchemaError(("resume",), f"names another run than run_id ({run_id}).", resume)
-    if not (results / resume / "plan.json").is_file():
+    if not (results / resume / FILE_NAME).is_file():
         raise SchemaError(("resume",), f"there is no run {resume!r} in {results}.", resume)
     return resume
 
 
-def _left(plan: RunPlan, results: Path) -> str | None:
-    """The newest run of the same samples that a coordinator has left unfinished."""
-    folders = {path.parent for path in results.glob("*/plan.json") if not path.parent.is_symlink()}
+def _left(plan: RunPlan, results: Path) -> tuple[RunPlan, Path] | None:
+    """The newest run of the same samples that a coordinator has left unfinished: its plan and its folder."""
+    folders = {path.parent for path in results.glob(f"*/{FILE_NAME}") if not path.parent.is_symlink()}
     for folder in sorted(folders, key=lambda folder: folder.name, reverse=True):
         if unfinished(folder):
             try:
-                there = from_json((folder / "plan.json").read_text(encoding="utf-8"))
+                there = from_json((folder / FILE_NAME).read_text(encoding="utf-8"))
             except (OSError, SchemaError):
                 continue  # of another version, or somebody else's: not ours to go on with
             if there.same_run(plan):
-                return folder.name
+                return there, folder
     return None
 
 
@@ -221,7 +227,7 @@ def _check_writable(folder: Path) -> None:
 def _kept(plan: RunPlan, folder: Path) -> tuple[RunPlan, bool]:
     """The plan, written for its owner only; or the one that is there already, when it is of the same run (to take it
     up)."""
-    path = folder / "plan.json"
+    path = folder / FILE_NAME
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
@@ -247,7 +253,7 @@ def _result(plan: RunPlan, folder: Path, *, changed: bool) -> dict[str, Any]:
     return {
         "changed": changed,
         "run_id": plan.run_id,
-        "path": str(folder / "plan.json"),
+        "path": str(folder / FILE_NAME),
         "folder": str(folder),
         "sha256": plan.sha256,
         "samples": len(plan.samples),

@@ -22,9 +22,9 @@ from typing import Any
 from ...module_utils._protocol.frames import Decoder, FrameError, encode
 from ...module_utils._protocol.messages import parse_worker_message
 from .clock import Exchange
-from .endpoint import Endpoint
+from .endpoint import Endpoint, Prompt
 from .errors import ChannelError, Refused
-from .text import clean
+from .text import clean, last_words
 
 OPEN_S = 20.0  # for ssh, sudo and the worker together
 REPLY_S = 10.0
@@ -52,7 +52,7 @@ class Channel(asyncio.SubprocessProtocol):
         self._decoder = Decoder()
         self._stderr = b""
         self._preamble: bytes | None = b"" if endpoint.become else None
-        self._password_sent = False
+        self._prompt = Prompt(endpoint.become)
         self._entered = asyncio.Event()  # past the preamble, or lost
         self._lost: str | None = None
         self._transport: asyncio.SubprocessTransport | None = None
@@ -122,7 +122,9 @@ class Channel(asyncio.SubprocessProtocol):
         try:
             answer = await asyncio.wait_for(reply, timeout_s)
         except TimeoutError:
-            raise ChannelError(self.host, f"no answer to {kind!r} within {timeout_s:g} s{self._said()}") from None
+            raise ChannelError(
+                self.host, f"no answer to {kind!r} within {timeout_s:g} s{last_words(self._stderr)}"
+            ) from None
         finally:
             self._waiting.pop(number, None)
         if answer["refused"]:
@@ -140,7 +142,8 @@ class Channel(asyncio.SubprocessProtocol):
         back_ns = time.monotonic_ns()
         if fd == 2:
             self._stderr = (self._stderr + data)[-STDERR_LIMIT:]
-            self._answer_prompt()
+            if self._preamble is not None and self._transport:
+                self._stderr = self._prompt.answer(self._stderr, self._transport.get_pipe_transport(0))
             return
         if self._lost is not None:
             return
@@ -188,7 +191,7 @@ class Channel(asyncio.SubprocessProtocol):
     def _lose(self, why: str) -> None:
         if self._lost is not None:
             return
-        self._lost = why + self._said()
+        self._lost = why + last_words(self._stderr)
         self._entered.set()
         for _unused, reply in self._waiting.values():
             if not reply.done():
@@ -196,10 +199,6 @@ class Channel(asyncio.SubprocessProtocol):
         self._on_lost(self.host, self._lost)
         if self._transport and self._transport.get_returncode() is None:
             self._transport.kill()
-
-    def _said(self) -> str:
-        lines = clean(self._stderr.decode("utf-8", "replace")).strip().splitlines()
-        return f": {' / '.join(line.strip() for line in lines[-3:])}" if lines else ""
 
     def _skip_preamble(self, data: bytes) -> bytes:
         """Whatever comes before the become plugin's mark of success is not ours."""
@@ -216,20 +215,6 @@ class Channel(asyncio.SubprocessProtocol):
         self._preamble = None
         self._entered.set()
         return rest
-
-    def _answer_prompt(self) -> None:
-        """Gives the password once. Asked again, it was wrong: the end of the input makes sudo say so and end."""
-        become = self._endpoint.become
-        if self._preamble is None or not (become and become.prompt and become.password and self._transport):
-            return
-        if become.prompt.strip().encode() in self._stderr:
-            stdin: Any = self._transport.get_pipe_transport(0)
-            if self._password_sent:
-                stdin.close()
-            else:
-                stdin.write(become.password.encode() + b"\n")
-                self._password_sent = True
-            self._stderr = b""
 
 
 def _environment() -> dict[str, str]:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .._planning.plan import FILE_NAME as PLAN_NAME
 from .._planning.plan import RunPlan, without_secrets
 from .clock import Bound
 from .collect import Collected, collect
@@ -33,7 +34,6 @@ from .sample import SampleWalk
 from .signals import on_interrupt
 from .text import clean
 
-PLAN_NAME = "plan.json"
 TICK_S = 0.25
 COLLECT_S = 600.0
 COLLECT_PARALLEL = 8
@@ -139,11 +139,11 @@ class Coordinator:
                 outcome.samples.append(line)
                 if line["verdict"] == "ok":
                     break
-                goes_on = self._goes_on_after(line["verdict"]) or (sample.sample, attempt) == left_behind
-                if self._stopping or not goes_on:
+                taken_up = (sample.sample, attempt) == left_behind
+                if self._stopping or not (taken_up or self._goes_on_after(line["verdict"])):
                     outcome.verdict, outcome.reason = line["verdict"], line["reason"]
                     return
-                if (sample.sample, attempt) == left_behind:
+                if taken_up:
                     continue  # for want of a coordinator; the budget is for what the benchmark does
                 if budget <= 0:
                     outcome.reason = f"sample {sample.sample}: {line['reason']}; the retry budget is used up"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,26 @@ class Become:
     success: str
     prompt: str | None
     password: str | None
+
+
+@dataclass
+class Prompt:
+    """The password goes out once. Asked again, it was wrong: the end of the input makes sudo say so and end."""
+
+    become: Become | None
+    answered: bool = False
+
+    def answer(self, stderr: bytes, stdin: Any) -> bytes:
+        """Answers on ``stdin`` (``write`` and ``close``) what ``stderr`` asks for; returns what of it still counts."""
+        become = self.become
+        if not (become and become.prompt and become.password) or become.prompt.strip().encode() not in stderr:
+            return stderr
+        if self.answered:
+            stdin.close()
+        else:
+            stdin.write(become.password.encode() + b"\n")
+        self.answered = True
+        return b""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from typing import Any
 from .errors import CoordinatorError
 
 NAME = "coordinator.jsonl"
+LAST_LINE_LIMIT_BYTES = 1 << 20  # `end` has some 70 for each host
 
 
 def utc(wall_ns: int) -> str:
@@ -82,12 +83,14 @@ class Record:
 def unfinished(folder: Path) -> bool:
     """Whether a coordinator began the run of this folder, did not reach its end, and walks it no more."""
     try:
-        with open(folder / NAME, encoding="utf-8") as file:
+        with open(folder / NAME, "rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            events = [event["event"] for event in _events(file.read())]
-    except (OSError, UnicodeDecodeError):
+            file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_LINE_LIMIT_BYTES))  # old runs are many, and long
+            last = file.read().splitlines()[-1:]
+    except OSError:
         return False
-    return "run" in events and "end" not in events
+    ended = any(event["event"] == "end" for line in last for event in _events(line.decode("utf-8", "replace")))
+    return bool(last) and not ended
 
 
 def _events(text: str) -> Iterator[dict[str, Any]]:

@@ -10,9 +10,9 @@ import asyncio
 import contextlib
 from typing import IO
 
-from .endpoint import Endpoint
+from .endpoint import Endpoint, Prompt
 from .errors import HostError
-from .text import clean
+from .text import last_words
 
 HUSH_S = 5.0
 END_S = 2.0
@@ -106,8 +106,7 @@ class _Conversation:
         return b"".join(collected)
 
     def said(self) -> str:
-        lines = clean(self._stderr.decode("utf-8", "replace")).strip().splitlines()
-        return f": {' / '.join(line.strip() for line in lines[-3:])}" if lines else ""
+        return last_words(self._stderr)
 
     async def close(self) -> None:
         """Ends the program, if it has not ended. asyncio sees an end only when nothing is left unread, so read it."""
@@ -131,17 +130,11 @@ class _Conversation:
             raise AssertionError
         if not self._process.stdin:
             raise AssertionError
-        become = self._endpoint.become
-        prompt = become.prompt.strip().encode() if become and become.prompt and become.password else b""
-        asked = False
+        prompt = Prompt(self._endpoint.become)
         while data := await self._process.stderr.read(4096):
             self._stderr = (self._stderr + data)[-4000:]
-            if become and become.password and prompt and prompt in self._stderr and not self._entered:
-                if asked:  # it was wrong: the end of the input makes sudo say so and end
-                    self._process.stdin.close()
-                else:
-                    self._process.stdin.write(become.password.encode() + b"\n")
-                asked, self._stderr = True, b""
+            if not self._entered:
+                self._stderr = prompt.answer(self._stderr, self._process.stdin)
 
     async def _gain_rights(self, stdout: asyncio.StreamReader, mark: bytes) -> None:
         while (line := await stdout.readline()).strip() != mark:

@@ -15,3 +15,9 @@ def clean(text: str, *, limit: int = 4000) -> str:
     """
     kept = "".join(c if c in "\n\t" or unicodedata.category(c)[0] != "C" else "�" for c in text[: limit * 2])
     return kept[:limit]
+
+
+def last_words(stderr: bytes) -> str:
+    """``: `` and the last three lines that a program wrote, fit for a screen; empty when it wrote nothing."""
+    lines = clean(stderr.decode("utf-8", "replace")).strip().splitlines()
+    return f": {' / '.join(line.strip() for line in lines[-3:])}" if lines else ""

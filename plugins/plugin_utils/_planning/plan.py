@@ -20,6 +20,7 @@ from ...module_utils._protocol import plan as worker_plan
 from ...module_utils._protocol.schema import SchemaError
 
 SCHEMA = 1
+FILE_NAME = "plan.json"
 HIDDEN = "********"
 
 
