@@ -33,7 +33,7 @@ def by_operator(on_lab: LabTrial) -> Iterator[LabTrial]:
             echo '{USER} ALL=(ALL:ALL) {tag}ALL' > /etc/sudoers.d/{USER}""")
         host.run("chpasswd", stdin=f"{USER}:{CANARY}")
     # Its own control path: a connection of root's would be shared, and everything would work by mistake.
-    mine = {"ansible_user": USER, "ansible_control_path": "%(directory)s/op-%%h"}
+    mine = {"ansible_user": USER, "ansible_control_path": f"%(directory)s/{on_lab.lab.settings.lab_id}-op-%%h"}
     on_lab.write_inventory(**{ASKED: mine, UNASKED: mine})
     secret = secret_file(on_lab)
     secret.parent.mkdir(parents=True, exist_ok=True)

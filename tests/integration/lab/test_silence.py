@@ -43,6 +43,7 @@ def test_no_packet_passes_in_the_window(on_lab: LabTrial) -> None:
     for host in hosts.values():
         host.count_packets()
     earlier = set(on_lab.results.iterdir()) if on_lab.results.exists() else set()
+    on_lab.lab.end_connections()
     with on_lab.lab.recorded_packets() as recording:
         playing = on_lab.walking("pynetbench", parameters=PARAMETERS, repeats=2)
         t0_s = t0_of(on_lab, playing, not_of=earlier)
@@ -103,9 +104,10 @@ def test_keepalives_that_the_user_wants_do_not_break_the_silence(on_lab: LabTria
     """`ServerAliveInterval=1` for Ansible's connections, with masters that outlive their tasks: still no packet."""
     keepalive = {
         "ansible_ssh_args": "-o ControlMaster=auto -o ControlPersist=60s -o ServerAliveInterval=1",
-        "ansible_control_path": "%(directory)s/ka-%%h",
+        "ansible_control_path": f"%(directory)s/{on_lab.lab.settings.lab_id}-ka-%%h",
     }
     on_lab.write_inventory(**dict.fromkeys(on_lab.hosts, keepalive))
+    on_lab.lab.end_connections()  # of earlier plays, with other control paths
     with on_lab.lab.recorded_packets() as recording:
         finished = on_lab.play("incast.yml", timeout_s=120, run_parameters=PARAMETERS, run_max_start_skew="1s")
     finished.ok()

@@ -213,10 +213,22 @@ class Lab:
     def _forget_connections(self) -> None:
         """End the ssh connections that Ansible keeps open to hosts that are gone."""
         living = {host.address for host in self.hosts.values()}
-        for master in Path("~/.ansible/cp").expanduser().glob(f"{self.settings.lab_id}-198.18.*"):
+        for master in self._connections():
             if master.name.rpartition("-")[2] not in living:
-                run(["ssh", "-O", "exit", "-o", f"ControlPath={master}", "lab"], check=False, timeout_s=10)
-                master.unlink(missing_ok=True)
+                _end_connection(master)
+
+    def end_connections(self) -> None:
+        """End all of them: one that nobody uses says goodbye by itself, some time later, and somebody may listen."""
+        for master in self._connections():
+            _end_connection(master)
+
+    def _connections(self) -> list[Path]:
+        return list(Path("~/.ansible/cp").expanduser().glob(f"{self.settings.lab_id}-*198.18.*"))
+
+
+def _end_connection(master: Path) -> None:
+    run(["ssh", "-O", "exit", "-o", f"ControlPath={master}", "lab"], check=False, timeout_s=10)
+    master.unlink(missing_ok=True)
 
 
 def _lock(folder: Path) -> IO[str] | None:

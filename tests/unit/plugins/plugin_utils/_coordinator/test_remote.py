@@ -29,11 +29,11 @@ def program(folder: Path, text: str) -> Endpoint:
     )
 
 
-def bounded(endpoint: Endpoint, **options: object) -> bytes:
+def bounded(endpoint: Endpoint, *, timeout_s: float, output: io.RawIOBase | None = None) -> bytes:
     """The outcome, or TimeoutError when it does not come by itself."""
 
     async def run() -> bytes:
-        return await asyncio.wait_for(remote.run(endpoint, "export", **options), BOUND_S)  # type: ignore[arg-type]
+        return await asyncio.wait_for(remote.run(endpoint, "export", output=output, timeout_s=timeout_s), BOUND_S)
 
     return asyncio.run(run())
 
