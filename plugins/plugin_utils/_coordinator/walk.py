@@ -18,7 +18,8 @@ that is not over, and nothing is released after it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,31 @@ class Course:
     states: Mapping[str, tuple[str, ...]]  # group -> ready … done
 
     def group_of(self, host: str) -> str:
-        return next(group for group, hosts in self.groups.items() if host in hosts)
+        return self._group_of[host]
 
     def rank(self, host: str, state: str) -> int:
-        states = self.states[self.group_of(host)]
+        states = self.states[self._group_of[host]]
         return states.index(state) if state in states else -1
 
-    @property
+    @cached_property
     def hosts(self) -> tuple[str, ...]:
-        return tuple(host for hosts in self.groups.values() for host in hosts)
+        return tuple(self._group_of)
+
+    @cached_property
+    def _group_of(self) -> dict[str, str]:
+        return {host: group for group, hosts in self.groups.items() for host in hosts}
+
+
+class Ranks(dict[str, int]):
+    """Host -> rank, never changed once made. With a thousand hosts each event must cost next to nothing."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+    def knowing(self, host: str, rank: int) -> Ranks:
+        known = Ranks(self)
+        known[host] = rank
+        return known
 
 
 @dataclass(frozen=True)
@@ -56,7 +73,8 @@ class Walk:
     """Where a sample is. ``reached`` holds for each host the rank of the last state it has reached (ready is 0)."""
 
     position: int = -1  # index of the current step
-    reached: tuple[tuple[str, int], ...] = ()
+    reached: Ranks = field(default_factory=Ranks)
+    awaited: int = 0  # how many hosts of the current step's group have not reached its state
     surveying: bool = False  # the step at T0 waits for its instant
     released: bool = False  # the step at T0 was sent
     verdict: str | None = None  # ok, failed, aborted, invalid
@@ -67,7 +85,7 @@ class Walk:
     finished: bool = False
 
     def rank(self, host: str) -> int:
-        return dict(self.reached).get(host, -1)
+        return self.reached.get(host, -1)
 
 
 # Events
@@ -247,10 +265,24 @@ def _know(walk: Walk, host: str, rank: int, course: Course) -> Walk:
     last = rank == len(course.states[course.group_of(host)]) - 1
     return replace(
         walk,
-        reached=tuple(sorted({**dict(walk.reached), host: rank}.items())),
-        entered=walk.entered | {host},
+        reached=walk.reached.knowing(host, rank),
+        awaited=walk.awaited - _arrives(walk, host, rank, course),
+        entered=walk.entered if host in walk.entered else walk.entered | {host},
         over=walk.over | {host} if last else walk.over,
     )
+
+
+def _arrives(walk: Walk, host: str, rank: int, course: Course) -> bool:
+    """Whether this rank is what the current step awaits of the host."""
+    if walk.position < 0 or course.group_of(host) != course.steps[walk.position].group:
+        return False
+    return walk.rank(host) < course.rank(host, course.steps[walk.position].state) <= rank
+
+
+def _behind(walk: Walk, current: Step, course: Course) -> list[str]:
+    """The hosts of a step's group that have not reached its state."""
+    hosts = course.groups[current.group]
+    return [host for host in hosts if walk.rank(host) < course.rank(host, current.state)]
 
 
 def _say_again(walk: Walk, host: str, course: Course) -> tuple[Action, ...]:
@@ -268,11 +300,9 @@ def _say_again(walk: Walk, host: str, course: Course) -> tuple[Action, ...]:
 
 def _advance(walk: Walk, done: tuple[Action, ...], course: Course) -> Next:
     """Take every step that is complete by now, then send the next."""
-    current = course.steps[walk.position]
-    if walk.surveying or any(
-        walk.rank(host) < course.rank(host, current.state) for host in course.groups[current.group]
-    ):
+    if walk.surveying or walk.awaited:
         return walk, done
+    current = course.steps[walk.position]
     return _next_step(walk, course, (*done, Barrier(current.group, current.state)))
 
 
@@ -282,17 +312,15 @@ def _next_step(walk: Walk, course: Course, done: tuple[Action, ...] = ()) -> Nex
         ok = replace(walk, verdict="ok", finished=True)
         return ok, (*done, Over("ok"))
     current = course.steps[position]
-    there = replace(walk, position=position)
-    hosts = course.groups[current.group]
+    hosts, behind = course.groups[current.group], _behind(walk, current, course)
+    there = replace(walk, position=position, awaited=len(behind))
     wait = Wait(current.group, current.state, current.deadline_s, from_t0=current.entry == "by_itself")
-    if current.entry == "at_t0" and all(walk.rank(host) < course.rank(host, current.state) for host in hosts):
+    if current.entry == "at_t0" and len(behind) == len(hosts):
         return replace(there, surveying=True), (*done, wait, Survey(hosts))
     if current.entry == "by_itself":
         return _advance(there, (*done, wait), course)
     at_t0 = current.entry == "at_t0"  # taken up after a release: who missed it will say that it is late
-    sends = tuple(
-        Send(host, current.state, at_t0) for host in hosts if walk.rank(host) < course.rank(host, current.state)
-    )
+    sends = tuple(Send(host, current.state, at_t0) for host in behind)
     there = replace(there, released=there.released or at_t0, entered=there.entered | set(hosts))
     return _advance(there, (*done, wait, *sends), course)
 
@@ -311,9 +339,7 @@ def _late(walk: Walk, course: Course) -> Next:
     if walk.verdict:  # stopping took too long: the leases end what is left
         return replace(walk, finished=True), (Over(walk.verdict),)
     current = course.steps[walk.position]
-    absent = [
-        host for host in course.groups[current.group] if walk.rank(host) < course.rank(host, current.state)
-    ] or list(course.groups[current.group])
+    absent = _behind(walk, current, course) or list(course.groups[current.group])
     reason = (
         f"{current.group} did not reach {current.state!r} within {current.deadline_s:g} s; absent: {', '.join(absent)}"
     )
@@ -334,7 +360,7 @@ def _over(walk: Walk, host: str, course: Course) -> Next:
 
 
 def _end_when_all_over(walk: Walk, done: tuple[Action, ...], course: Course) -> Next:
-    if walk.verdict and all(host in walk.over for host in course.hosts):
+    if walk.verdict and len(walk.over) == len(course.hosts):
         return replace(walk, finished=True), (*done, Over(walk.verdict))
     return walk, done
 
