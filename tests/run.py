@@ -11,7 +11,9 @@ one.
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -20,7 +22,7 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,10 +30,12 @@ from steps import STEPS, Step
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / ".cache/test-logs"
+LANES = 2  # so many steps that may run together do
 GRACE_S = 20.0
 ANSWER_LIMIT_S = 30.0
 CANNOT_RUN_HERE = 77  # the exit status by which a command skips itself, as in automake
 # The caller's own settings of these programs would test something else than a clean clone does.
+RUNNING: set[subprocess.Popen[bytes]] = set()
 FOREIGN_SETTINGS = ("ANSIBLE_", "MOLECULE_", "PYTEST_", "PYTHON", "GIT_", "MAKE", "MFLAGS", "NETBENCH_")
 
 
@@ -123,6 +127,7 @@ def run_command(command: Sequence[str], *, env: dict[str, str], log: Path, limit
             command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             start_new_session=True,
         )  # fmt: skip
+        RUNNING.add(process)
         try:
             return process.wait(timeout=limit_s)
         except subprocess.TimeoutExpired:
@@ -135,6 +140,7 @@ def run_command(command: Sequence[str], *, env: dict[str, str], log: Path, limit
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            RUNNING.discard(process)
 
 
 def environment_of(step: Step, folder: Path) -> dict[str, str]:
@@ -190,7 +196,48 @@ def carry_out(step: Step, environments: dict[str, str]) -> Outcome:
     return Outcome(step, "failed", seconds, counts, [reason, *notes])
 
 
-def summary(outcomes: Sequence[Outcome]) -> str:
+def carry_out_all(steps: Sequence[Step], environments: dict[str, str]) -> Iterator[Outcome]:
+    """Run the steps in order, neighbours that may run together in `LANES` lanes; says which begin and end."""
+    for together, row in itertools.groupby(steps, key=lambda step: step.together):
+        names = list(row)
+        if together:
+            print(f"together: {', '.join(step.name for step in names)}", flush=True)
+        with concurrent.futures.ThreadPoolExecutor(LANES if together else 1) as lanes:
+            try:
+                if together:
+                    coming = [lanes.submit(carry_out, step, environments) for step in names]
+                    for done in concurrent.futures.as_completed(coming):
+                        yield told(done.result(), alone=False)
+                else:
+                    for step in names:
+                        print(f"{step.name} …", end=" ", flush=True)
+                        yield told(lanes.submit(carry_out, step, environments).result(), alone=True)
+            except BaseException:
+                lanes.shutdown(wait=False, cancel_futures=True)
+                end_running()
+                raise
+
+
+def told(outcome: Outcome, *, alone: bool) -> Outcome:
+    """The outcome, said on the screen."""
+    name = "" if alone else f"{outcome.step.name} … "
+    print(f"{name}{outcome.verdict} ({outcome.seconds:.1f} s)", flush=True)
+    return outcome
+
+
+def end_running() -> None:
+    """End the steps under way as their time limit would."""
+    running = list(RUNNING)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + GRACE_S
+        for process in running:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+        while number == signal.SIGTERM and any(p in RUNNING for p in running) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
+def summary(outcomes: Sequence[Outcome], seconds: float) -> str:
     """The table of all steps, what was skipped and why, and the closing line."""
     width = max(len(outcome.step.name) for outcome in outcomes)
     lines = ["", f"{'step':{width}}  {'verdict':8} {'passed':>7} {'failed':>7} {'skipped':>8} {'seconds':>8}"]
@@ -209,7 +256,7 @@ def summary(outcomes: Sequence[Outcome]) -> str:
             lines.append(
                 f"FAILED: {outcome.step.name}: {outcome.notes[0]}, output in .cache/test-logs/{outcome.step.name}.log"
             )
-    lines.append(f"{sum(outcome.seconds for outcome in outcomes):.0f} s in all; logs in .cache/test-logs")
+    lines.append(f"{seconds:.0f} s in all; logs in .cache/test-logs")
     lines.append(f"{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped")
     return "\n".join(lines)
 
@@ -231,12 +278,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     folders = {name: environment.folder for name, environment in ENVIRONMENTS.items()}
     LOGS.mkdir(parents=True, exist_ok=True)
-    outcomes = []
-    for step in steps:
-        print(f"{step.name} …", end=" ", flush=True)
-        outcomes.append(carry_out(step, folders))
-        print(f"{outcomes[-1].verdict} ({outcomes[-1].seconds:.1f} s)", flush=True)
-    print(summary(outcomes), flush=True)
+    began = time.monotonic()
+    outcomes = sorted(carry_out_all(steps, folders), key=lambda outcome: steps.index(outcome.step))
+    print(summary(outcomes, time.monotonic() - began), flush=True)
     failed = any(outcome.verdict == "failed" for outcome in outcomes)
     return 0 if not failed and any(outcome.counts["passed"] for outcome in outcomes) else 1
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Everything that `make test` does, as data, in the order in which a person wants to hear of trouble.
 
-Cheap steps that find most mistakes come first. tests/run.py carries them out; what a step may say about itself is in
-the fields of `Step`.
+Cheap steps come first, and what runs together stands together, the longest in front. tests/run.py carries them out;
+what a step may say about itself is in the fields of `Step`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class Step:
     environment: the one of requirements/install.py that it runs in. A command that exits 77 skips itself: its last line
     of output is the reason. limit_s: after this time the step's processes are killed and the step has failed.
     groups: further names under which ONLY= finds it.
+    together: nothing in it depends on time, so neighbours of this kind share the machine; the others have it alone.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Step:
     needs: tuple[str, ...] = ()
     environment: str = "test"
     variables: tuple[tuple[str, str], ...] = ()
+    together: bool = False
 
 
 def pytest(*arguments: str) -> tuple[str, ...]:
@@ -56,35 +58,52 @@ def play(*arguments: str) -> tuple[str, ...]:
 
 
 STEPS = (
-    Step("ruff", ("{bin}/ruff", "check", "."), 60, ("checks",)),
-    Step("format", ("{bin}/ruff", "format", "--check", "."), 60, ("checks",)),
-    Step("yamllint", ("{bin}/yamllint", "--strict", "."), 60, ("checks",)),
-    Step(
-        "mypy",
-        ("{bin}/mypy", *(part for name in TYPED for part in ("-p", f"{COLLECTION}.{name}"))),
-        300,
-        ("checks",),
-        variables=(("MYPYPATH", ".collections"),),
-    ),
-    Step("unit", pytest("tests/unit"), 600),
+    Step("ruff", ("{bin}/ruff", "check", "."), 60, ("checks",), together=True),
+    Step("format", ("{bin}/ruff", "format", "--check", "."), 60, ("checks",), together=True),
+    Step("yamllint", ("{bin}/yamllint", "--strict", "."), 60, ("checks",), together=True),
+    Step("changelog", ("{bin}/antsibull-changelog", "lint"), 60, ("checks",), together=True),
+    Step("sanity", ("{python}", "tests/checks/sanity.py"), 600, ("checks",), together=True),
+    Step("unit", pytest("tests/unit"), 600, together=True),
     Step(
         "unit-oldest-python",
         pytest("tests/unit/plugins/module_utils"),
         420,
         ("unit",),
         environment="oldest",
+        together=True,
     ),
     # What runs on hosts has been tested with the oldest Python; this is about what Ansible runs.
-    Step("unit-newest-core", pytest("tests/unit/plugins/plugin_utils"), 420, ("unit", "newest"), environment="newest"),
-    Step("ansible-lint", ("{bin}/ansible-lint", "--offline", "--strict", "--profile", "production"), 300, ("checks",)),
+    Step(
+        "unit-newest-core",
+        pytest("tests/unit/plugins/plugin_utils"),
+        420,
+        ("unit", "newest"),
+        environment="newest",
+        together=True,
+    ),
+    Step(
+        "mypy",
+        ("{bin}/mypy", *(part for name in TYPED for part in ("-p", f"{COLLECTION}.{name}"))),
+        300,
+        ("checks",),
+        variables=(("MYPYPATH", ".collections"),),
+        together=True,
+    ),
     Step(
         "plugin-docs",
         ("{bin}/antsibull-docs", "lint-collection-docs", "--plugin-docs", "--skip-rstcheck", "."),
         120,
         ("checks",),
+        together=True,
     ),
-    Step("changelog", ("{bin}/antsibull-changelog", "lint"), 60, ("checks",)),
-    Step("sanity", ("{python}", "tests/checks/sanity.py"), 600, ("checks",)),
+    Step(
+        "ansible-lint",
+        ("{bin}/ansible-lint", "--offline", "--strict", "--profile", "production"),
+        300,
+        ("checks",),
+        together=True,
+    ),
+    Step("drivers", play("tests/drivers/build.yml"), 1200, needs=("cargo", "compiler"), together=True),
     Step("incast", play("incast.yml", "-i", "inventories/local", "-e", "run_results=.cache/test-results"), 120),
     Step(
         "incast-newest-core",
@@ -94,7 +113,6 @@ STEPS = (
         environment="newest",
     ),
     Step("artefact", pytest("tests/artefact"), 420),
-    Step("drivers", play("tests/drivers/build.yml"), 1200, needs=("cargo", "compiler")),
     Step("plan", pytest("tests/integration/plan"), 300, ("integration",)),
     Step("pynetbench", pytest("tests/integration/pynetbench"), 300, ("integration",)),
     Step("local", pytest("tests/integration/local"), 600, ("integration",)),

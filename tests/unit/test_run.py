@@ -176,10 +176,64 @@ def test_the_last_line_is_the_sum(runner: ModuleType) -> None:
             runner.Outcome(step, "passed", 1.0, Counter(passed=7, skipped=1), ["x: no luck"]),
             runner.Outcome(step, "failed", 1.0, Counter(failed=2), ["exit status 1"]),
             runner.Outcome(step, "skipped", 0.0, Counter(skipped=1), ["needs root"]),
-        ]
+        ],
+        61.0,
     )
     assert text.splitlines()[-1] == "7 passed, 2 failed, 2 skipped"
     assert f"SKIPPED: {step.name}: needs root" in text
+
+
+def test_steps_run_together_or_alone(runner: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each of a pair waits for the other's file; the one that stands alone finds that both are over."""
+    waits = (
+        "import pathlib, sys, time; mine, other = map(pathlib.Path, sys.argv[1:]); mine.touch()\n"
+        "while not other.exists(): time.sleep(0.01)\n"
+        "time.sleep(0.1); mine.with_suffix('.over').touch()"
+    )
+    alone = f"import pathlib; assert len(list(pathlib.Path({str(tmp_path)!r}).glob('*.over'))) == 2"
+    python = ("{python}", "-c")
+    paths = [str(tmp_path / name) for name in ("a", "b")]
+    steps = [
+        runner.Step("a", (*python, waits, *paths), 20, environment=HERE, together=True),
+        runner.Step("b", (*python, waits, *reversed(paths)), 20, environment=HERE, together=True),
+        runner.Step("c", (*python, alone), 20, environment=HERE),
+    ]
+    assert [done.verdict for done in runner.carry_out_all(steps, {HERE: "."})] == ["passed"] * 3
+    shown = capsys.readouterr().out
+    assert "together: a, b\n" in shown
+    assert "c … passed" in shown
+
+
+def test_a_signal_ends_what_runs(runner: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The steps under way have the chance to clean up; what does not use it is killed."""
+    code = (
+        "import os, signal, sys, time; stubborn = sys.argv[1] == 'stubborn'\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN if stubborn else signal.default_int_handler)\n"
+        f"open({str(tmp_path)!r} + f'/pid-{{os.getpid()}}', 'w').close()\n"
+        "try: time.sleep(60)\n"
+        f"finally: open({str(tmp_path / 'tidied')!r}, 'w').close()"
+    )
+    steps = [
+        runner.Step(name, ("{python}", "-c", code, name), 60, environment=HERE, together=True)
+        for name in ("polite", "stubborn")
+    ]
+
+    class StopError(Exception):
+        pass
+
+    def stop(*_arguments: object, **_options: object) -> object:
+        deadline = time.monotonic() + 20
+        while len(list(tmp_path.glob("pid-*"))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        raise StopError
+
+    monkeypatch.setattr(runner.concurrent.futures, "as_completed", stop)
+    with pytest.raises(StopError):
+        list(runner.carry_out_all(steps, {HERE: "."}))
+    assert (tmp_path / "tidied").exists()
+    pids = [int(path.name.split("-")[1]) for path in tmp_path.glob("pid-*")]
+    assert len(pids) == 2
+    assert all(gone_within(pid, 5) for pid in pids)
 
 
 def test_only_picks_by_name_and_group(runner: ModuleType) -> None:
