@@ -11,6 +11,7 @@ understood any more and the channel is closed. Nothing is ever evaluated, and me
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 PROTOCOL = 1
@@ -32,7 +33,7 @@ def encode(message: dict[str, Any]) -> bytes:
 def decode(line: bytes) -> dict[str, Any]:
     """The object of one line (without its newline)."""
     try:
-        message = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
+        message = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as problem:
         raise FrameError(f"not a frame: {type(problem).__name__}: {line[:80]!r}") from problem
     if not isinstance(message, dict):
@@ -42,6 +43,14 @@ def decode(line: bytes) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not allowed")
+
+
+def _finite(digits: str) -> float:
+    """``1e999`` is infinity by another name; what is read must be fit to be written again."""
+    value = float(digits)
+    if not math.isfinite(value):
+        _refuse_constant(digits)
+    return value
 
 
 class Decoder:

@@ -28,7 +28,14 @@ def place(path: Path) -> str:
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else ("." if text else "") + str(part)
-    return text
+    return visible(text)
+
+
+def visible(text: str) -> str:
+    """The text with every character that a terminal might obey spelt out."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 class SchemaError(ValueError):
@@ -36,9 +43,9 @@ class SchemaError(ValueError):
 
     def __init__(self, path: Path, problem: str, value: Any = None) -> None:
         self.path = path
-        self.problem = problem
+        self.problem = visible(problem)
         self.value = value
-        super().__init__(f"{place(path)}: {problem}" if path else problem)
+        super().__init__(f"{place(path)}: {self.problem}" if path else self.problem)
 
 
 def suggestion(word: str, known: Sequence[str]) -> str:
@@ -80,7 +87,10 @@ def number(*, minimum: float | None = None, maximum: float | None = None) -> Che
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise SchemaError(path, f"expected a number, got {kind(value)}.", value)
         _bounds(value, path, minimum, maximum)
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise SchemaError(path, f"expected a smaller number, got {_short(value)}.", value) from None
 
     return check
 

@@ -48,7 +48,7 @@ def of(records: Iterable[dict[str, Any]]) -> History:
     """Replay a journal. Records that are not understood are passed over: they cannot make anything start."""
     known = History()
     for record in records:
-        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
+        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError, OverflowError):
             known = _after(known, record)
     return known
 

@@ -23,6 +23,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from . import storage
 from .storage import open_regular, sync_folder
 
 LIMIT_BYTES = 256 * 1024 * 1024
@@ -61,7 +62,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     with os.fdopen(handle, "rb") as stream:
-        return [record for record in map(_record, stream.read(LIMIT_BYTES).splitlines()) if record]
+        return [record for record in map(_record, storage.head(stream, LIMIT_BYTES).splitlines()) if record]
 
 
 def _record(line: bytes) -> dict[str, Any] | None:

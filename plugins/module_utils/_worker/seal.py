@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from .errors import SampleError, StorageError
-from .storage import open_regular, write_atomically
+from .storage import head, open_regular, write_atomically
 
 SCHEMA = 1
 NAME = "seal.json"
+LIMIT_BYTES = 32 * 1024 * 1024
 _CHUNK_BYTES = 1 << 20
 _FILES_LIMIT = 20_000
 _DEPTH_LIMIT = 16
@@ -59,11 +60,18 @@ def read(folder: Path) -> Seal | None:
     """The seal of a folder that was sealed before; None when it was not."""
     try:
         with os.fdopen(open_below(folder, NAME), "rb") as stream:
-            encoded = stream.read()
-        sizes = [entry["size"] for entry in json.loads(encoded)["files"]]
-    except (OSError, ValueError, KeyError, TypeError):
+            encoded = head(stream, LIMIT_BYTES)
+        document = json.loads(encoded)
+        sizes = [entry["size"] for entry in document["files"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, StorageError):
+        return None
+    if document.get("schema") != SCHEMA or not all(_is_size(size) for size in sizes):
         return None
     return Seal(len(sizes), sum(sizes), hashlib.sha256(encoded).hexdigest())
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def regular_files(folder: Path) -> tuple[list[str], list[str]]:

@@ -24,6 +24,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from .._protocol import plan as plans
 from .._protocol.schema import SchemaError
@@ -104,6 +105,12 @@ def open_regular(path: Path | str, *, dir_fd: int | None = None) -> int:
     return handle
 
 
+def head(stream: BinaryIO, limit_bytes: int) -> bytes:
+    """The first bytes of a regular file. ``read(limit)`` alone would ask for memory of that size, however small it
+    is."""
+    return stream.read(min(limit_bytes, os.fstat(stream.fileno()).st_size))
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """All of it or nothing, owner-only, on the disk when this returns."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix="." + path.name + ".")
@@ -152,7 +159,7 @@ def load_plan(where: Directories, sha256: str) -> plans.Plan:
         found = os.fstat(handle)
         if found.st_uid != os.getuid() or found.st_mode & 0o022:
             raise StorageError(f"the plan {path} is refused: it must be ours, and nobody else's to write.")
-        encoded = stream.read(plans.LIMIT_BYTES + 1)
+        encoded = head(stream, plans.LIMIT_BYTES + 1)
     if plans.digest(encoded) != sha256:
         raise StorageError(f"the plan {path} is refused: its content is not what was announced.")
     try:

@@ -22,7 +22,7 @@ import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from . import remote
 from .endpoint import Endpoint
@@ -33,6 +33,8 @@ LIMIT_BYTES = 8 << 30
 LIMIT_FILES = 100_000
 LIMIT_DEPTH = 18  # the worker seals 16 folders deep
 SEAL = "seal.json"
+READ_LIMIT_BYTES = 1 << 20
+SEAL_LIMIT_BYTES = 32 << 20
 _FOLDER = re.compile(r"[0-9]{4,7}(\.[0-9]{1,4})?")
 
 
@@ -85,22 +87,35 @@ def unpack(stream: IO[bytes], host: str, folder: Path) -> Collected:
                 shutil.rmtree(target)
             os.replace(sample, target)
         return Collected(host, tuple(sample.name for sample in folders), count, size)
-    except (_Untrusted, tarfile.TarError, EOFError, OSError) as problem:
+    except (_Untrusted, tarfile.TarError, EOFError, OSError, ValueError, ArithmeticError, RecursionError) as problem:
         return Collected(host, problem=clean(f"its outputs were not taken: {problem}"))
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
+class _Bounded:
+    """The stream for tarfile, which would read a header of any announced length in one piece."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.seek, self.tell, self._read = stream.seek, stream.tell, stream.read
+
+    def read(self, size: int) -> bytes:
+        if size > READ_LIMIT_BYTES:
+            raise _Untrusted(f"it has a header of {size} bytes")
+        return self._read(size)
+
+
 def _extract(stream: IO[bytes], staging: Path) -> tuple[int, int]:
     count = size = 0
-    with tarfile.open(fileobj=stream, mode="r:") as archive:
+    with tarfile.open(fileobj=cast("IO[bytes]", _Bounded(stream)), mode="r:") as archive:
         for member in archive:
             if member.isdir():
                 continue
             parts = member.name.removeprefix("./").split("/")
             if parts[0] == "samples":
                 parts = parts[1:]
-            if not member.isreg() or not (_is_output(parts) or parts == ["journal.jsonl"]):
+            odd = not member.isreg() or member.issparse()
+            if odd or not (_is_output(parts) or parts == ["journal.jsonl"]):
                 raise _Untrusted(f"{member.name[:100]!r} has no place in a result folder")
             count += 1
             size += member.size
@@ -112,7 +127,7 @@ def _extract(stream: IO[bytes], staging: Path) -> tuple[int, int]:
             if source is None:
                 raise AssertionError
             with open(target, "xb") as output:
-                shutil.copyfileobj(source, output, 1 << 20)
+                shutil.copyfileobj(source, output, READ_LIMIT_BYTES)
     return count, size
 
 
@@ -126,8 +141,12 @@ def _is_output(parts: list[str]) -> bool:
 def _verify(sample: Path) -> None:
     """Every file is in the seal with its size and hash, and the other way round."""
     try:
-        with open(sample / SEAL, encoding="utf-8") as file:
-            listed = {entry["path"]: (entry["size"], entry["sha256"]) for entry in json.load(file)["files"]}
+        with open(sample / SEAL, "rb") as file:
+            content = file.read(SEAL_LIMIT_BYTES)
+        seal = json.loads(content)
+        if seal["schema"] != 1:
+            raise _Untrusted(f"sample {sample.name} has a seal of schema {seal['schema']!r:.40}, expected 1")
+        listed = {entry["path"]: (entry["size"], entry["sha256"]) for entry in seal["files"]}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as problem:
         raise _Untrusted(f"sample {sample.name} has no readable seal ({type(problem).__name__})") from problem
     present = {path.relative_to(sample).as_posix(): path for path in sample.rglob("*") if not path.is_dir()}

@@ -266,7 +266,7 @@ class Coordinator:
         hosts = {}
         for host, worker in self._plan.workers.items():
             told = self._fleet.greetings[host]["host"] or {}
-            hosts[host] = {"address": worker.address, "group": worker.group, "index": worker.index, **told}
+            hosts[host] = {**told, "address": worker.address, "group": worker.group, "index": worker.index}
         return {
             "run_id": self._plan.run_id,
             "suite": self._plan.suite,

@@ -144,12 +144,9 @@ class Fleet:
     async def _deliver(self, host: str) -> None:
         sha256, encoded = self._plans[host]
         answer = await remote.run(self._endpoints[host], "accept-plan", given=encoded, timeout_s=PLAN_S)
-        try:
-            accepted = json.loads(answer)["plan_sha256"]
-        except (ValueError, KeyError, TypeError) as problem:
-            raise HostError(host, f"did not confirm the plan: {answer[:80]!r}") from problem
+        accepted = confirmed(host, answer)
         if accepted != sha256:
-            raise HostError(host, f"stored a plan with hash {str(accepted)[:16]}, expected {sha256[:16]}")
+            raise HostError(host, f"stored a plan with hash {accepted[:16]!r}, expected {sha256[:16]!r}")
 
     async def _attach(self, host: str) -> dict[str, Any]:
         channel = await Channel.open(self._endpoints[host], self._report, self._lost)
@@ -221,3 +218,12 @@ class Fleet:
         if status.get("run_id") != self._run_id:
             raise HostError(host, "its worker has forgotten the run")
         return greeting
+
+
+def confirmed(host: str, answer: bytes) -> str:
+    """The hash of the plan that a host says it has stored. Raises HostError."""
+    try:
+        accepted = json.loads(answer)["plan_sha256"]
+    except (ValueError, KeyError, TypeError, RecursionError) as problem:
+        raise HostError(host, f"did not confirm the plan: {answer[:80]!r}") from problem
+    return str(accepted)

@@ -41,7 +41,7 @@ class Record:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
-        self._file = open(self.path, "a+", encoding="utf-8")  # noqa: SIM115 - closed by close()
+        self._file = open(self.path, "a+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed by close()
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as problem:
@@ -97,7 +97,13 @@ def _events(text: str) -> Iterator[dict[str, Any]]:
     for line in text.splitlines():
         try:
             event = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue  # cut short by a crash
-        if isinstance(event, dict) and isinstance(event.get("event"), str):
+        if isinstance(event, dict) and isinstance(event.get("event"), str) and _whole(event):
             yield event
+
+
+def _whole(event: Mapping[str, Any]) -> bool:
+    """The next coordinator goes by the verdicts: a line without one tells it nothing."""
+    known = (type(event.get("sample")), type(event.get("attempt")), type(event.get("verdict")))
+    return event["event"] != "sample" or known == (int, int, str)

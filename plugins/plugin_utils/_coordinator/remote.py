@@ -16,7 +16,8 @@ from .text import last_words
 
 HUSH_S = 5.0
 END_S = 2.0
-LIMIT_BYTES = 8 << 30
+LIMIT_BYTES = 8 << 30  # of what goes to a file
+ANSWER_LIMIT_BYTES = 1 << 20  # of what is kept in memory
 _CHUNK = 1 << 18
 
 
@@ -92,8 +93,9 @@ class _Conversation:
         collected, total = [], 0
         while data := await stdout.read(_CHUNK):
             total += len(data)
-            if total > LIMIT_BYTES:
-                raise HostError(self._endpoint.host, f"sent more than {LIMIT_BYTES} bytes")
+            limit = ANSWER_LIMIT_BYTES if self._output is None else LIMIT_BYTES
+            if total > limit:
+                raise HostError(self._endpoint.host, f"sent more than {limit} bytes")
             if self._output is None:
                 collected.append(data)
             else:

@@ -209,17 +209,17 @@ def from_json(text: str) -> RunPlan:
     try:
         document = json.loads(text)
         if document["schema"] != SCHEMA:
-            raise SchemaError(("schema",), f"expected {SCHEMA}, got {document['schema']!r}; make the plan again.")
+            raise SchemaError(("schema",), f"expected {SCHEMA}, got {document['schema']!r:.40}; make the plan again.")
         if document.get("over"):
             raise SchemaError((), "its run is over, and the plan was kept without what it takes to run it.")
         plan = _from_document(document)
-    except (ValueError, KeyError, TypeError, AttributeError) as problem:
+        found = _digest({**to_document(plan), "sha256": ""})
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         if isinstance(problem, SchemaError):
             raise
-        raise SchemaError(
-            (), f"this is not a plan of a run ({type(problem).__name__}: {problem}); make it again."
-        ) from problem
-    if _digest({**to_document(plan), "sha256": ""}) != plan.sha256:
+        why = ascii(f"{type(problem).__name__}: {problem}"[:200])[1:-1]
+        raise SchemaError((), f"this is not a plan of a run ({why}); make it again.") from problem
+    if found != plan.sha256:
         raise SchemaError(("sha256",), "the plan was changed after it was made; make it again.")
     return plan
 

@@ -45,6 +45,17 @@ def _number(value: Any, path: Path) -> Any:
     return value
 
 
+def _data(value: Any, path: Path) -> Any:
+    """What JSON can hold, and so a plan: no dates, no infinity, nothing without end."""
+    if len(path) > 50:
+        raise SchemaError(path, "is nested too deeply.", value)
+    if isinstance(value, Mapping):
+        return mapping_of(_data)(value, path)
+    if isinstance(value, (list, tuple)):
+        return list_of(_data)(value, path)
+    return value if value is None or isinstance(value, (str, bool)) else _number(value, path)
+
+
 SCALAR = schema.either(text=TEXT, number=_number, boolean=boolean)  # resolved and checked at each point
 WORD = schema.either(text=TEXT, mapping=Record(tool=TEXT))
 COMMAND = list_of(WORD, minimum=1, maximum=1000)
@@ -131,7 +142,7 @@ WORKLOAD = Record(
     parameters=(mapping_of(PARAMETER, key=PARAMETER_NAME), dict),
     derived=(
         mapping_of(
-            Record(**{"from": PARAMETER_NAME, "values": mapping_of(schema.anything), "otherwise": schema.anything}),
+            Record(**{"from": PARAMETER_NAME, "values": mapping_of(_data), "otherwise": _data}),
             key=PARAMETER_NAME,
         ),
         dict,

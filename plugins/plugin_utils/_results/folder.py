@@ -159,7 +159,7 @@ def read(path: Path, *, limit: int = FILE_LIMIT_BYTES) -> bytes | None:
         os.close(handle)
         return None
     with os.fdopen(handle, "rb") as file:
-        return file.read(limit)
+        return file.read(min(limit, os.fstat(file.fileno()).st_size))
 
 
 def json_lines(content: bytes) -> Iterator[dict[str, Any]]:

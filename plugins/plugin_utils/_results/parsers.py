@@ -149,6 +149,8 @@ def statistics_file(content: bytes) -> Parsed:
         elif at_ns is None or len(rows) > ROWS_LIMIT:
             continue
         elif kind == "start":
+            if line.get("schema", 1) != 1:
+                return Parsed()  # of a later version: what its numbers mean is not known
             start_ns = at_ns
             rows.append((int(at_ns), 0.0, 0.0))
         elif kind in ("interval", "end"):

@@ -13,6 +13,7 @@ is not there.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -194,7 +195,9 @@ def _resumed(events: list[dict[str, Any]]) -> bool:
 
     Where the first one was to leave in the middle (``until``) it wrote ``paused``; the next begin is the other half.
     """
-    begun = [(event.get("sample"), event.get("attempt")) for event in events if event.get("event") == "begin"]
+    begun = [
+        (_integer(event, "sample"), _integer(event, "attempt")) for event in events if event.get("event") == "begin"
+    ]
     kinds = [event.get("event") for event in events]
     again = len(begun) - len(set(begun))
     return kinds.count("end") > 1 or again > kinds.count("paused") or "resumed" in kinds
@@ -239,17 +242,20 @@ def _tools(plan: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
 def _points(head: Mapping[str, Any], samples: tuple[Sample, ...]) -> tuple[Point, ...]:
     repeats = _integer(head, "repeats")
     order = [entry.get("point") if isinstance(entry, dict) else entry for entry in _list(head, "samples")]
+    planned = Counter(point for point in order if isinstance(point, int))
+    done: dict[int, set[int]] = {}
+    for sample in samples:
+        done.setdefault(sample.point, set()).add(sample.sample)
     listed = [entry if isinstance(entry, dict) else {} for entry in _list(head, "points")]
     seen = {sample.point: sample for sample in samples}
     count = max([len(listed), *(index + 1 for index in seen)])
     points = []
     for index in range(min(count, 100_000)):
         entry = listed[index] if index < len(listed) else {}
-        done = {sample.sample for sample in samples if sample.point == index}
         points.append(
             Point(
                 parameters=_mapping(entry, "parameters") or (seen[index].parameters if index in seen else {}),
-                wanted=order.count(index) or repeats or len(done),
+                wanted=planned[index] or repeats or len(done.get(index, ())),
                 receivers=tuple(map(str, _list(entry, "receivers"))),
                 t0_groups=tuple(map(str, _list(entry, "t0_groups"))),
                 parsers={group: name for group, name in _mapping(entry, "parsers").items() if isinstance(name, str)},

@@ -40,7 +40,10 @@ def test_any_bytes_give_objects_or_a_frame_error(data):
 
 @pytest.mark.parametrize(
     "line",
-    [b"", b"[]", b"1", b"{", b"\xff", b'{"a":NaN}', b'{"a":-Infinity}', b"[" * 60000, b'{"a":' * 10000, b"{" * 60000],
+    [
+        b"", b"[]", b"1", b"{", b"\xff", b'{"a":NaN}', b'{"a":-Infinity}', b'{"a":1e999}',
+        b"[" * 60000, b'{"a":' * 10000, b"{" * 60000,
+    ],
 )  # fmt: skip
 def test_what_is_no_frame_is_refused(line):
     with pytest.raises(frames.FrameError):

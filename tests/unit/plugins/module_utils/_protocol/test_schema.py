@@ -54,6 +54,19 @@ def test_a_wrong_value_is_named_with_its_place(value, problem):
     assert str(caught.value) == problem
 
 
+def test_a_number_that_no_float_holds_is_refused():
+    with pytest.raises(SchemaError, match="expected a smaller number, got a huge number"):
+        schema.number()(10**400, ("x",))
+
+
+def test_what_is_said_of_a_hostile_value_is_fit_for_a_screen():
+    with pytest.raises(SchemaError) as caught:
+        SHAPE({"name": "x", "\x1b[2J\u202e": 1}, ())
+    assert str(caught.value).isprintable()
+    assert str(caught.value).startswith(r"\x1b[2J\u202e: unknown key")
+    assert SchemaError((), "one\ntwo \ud800").problem == "one\ntwo \\ud800"
+
+
 KEYS = st.sampled_from(["name", "size", "parts", "more", "rule", "kind", "port"]) | st.text(max_size=3)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.binary(max_size=3),

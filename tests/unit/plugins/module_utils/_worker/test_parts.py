@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import time
+import tracemalloc
 
 import pytest
 from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol import messages
@@ -73,6 +74,20 @@ def test_a_journal_cut_anywhere_keeps_its_whole_records_and_goes_on(tmp_path_fac
     assert [record["sample"] for record in kept] == list(range(len(kept)))
     assert len(kept) >= whole[:cut].count(b"\n")
     assert last["boot_id"] == "next"
+
+
+def test_a_small_journal_takes_little_memory(tmp_path):
+    (tmp_path / "journal.jsonl").write_bytes(b'{"event": "finish"}\n')
+    tracemalloc.start()
+    try:
+        assert journal.read(tmp_path / "journal.jsonl") == [{"event": "finish"}]
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_number_beyond_all_numbers_is_passed_over():
+    assert history.of([{"event": "prepare", "begun": True, "number": float("inf")}]) == history.History()
 
 
 @given(
@@ -260,6 +275,18 @@ def test_a_seal_follows_no_link_and_leaves_out_inputs(tmp_path):
     unprintable = ["'turned\\u202e'", "'two\\nlines'", "'\\udcff'"]
     assert document["left_out"] == ["fifo", "folder", "link", *unprintable]
     assert seal.read(tmp_path) == sealed
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"[]", b"{}", b'{"schema": 2, "files": []}', b"[" * 100_000,
+        *(b'{"schema": 1, "files": [{"size": %b}]}' % size for size in (b'"5"', b"[5]", b"1e999", b"null", b"true")),
+    ],
+)  # fmt: skip
+def test_what_is_no_seal_seals_nothing(tmp_path, content):
+    (tmp_path / "seal.json").write_bytes(content)
+    assert seal.read(tmp_path) is None
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a//b", "./a", "", "link", "folder/passwd"])

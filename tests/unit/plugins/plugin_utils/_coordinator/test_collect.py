@@ -151,3 +151,34 @@ def test_garbage_is_refused_in_words(tmp_path_factory, data):
     taken = unpack(tmp_path_factory.mktemp("run"), data)
     assert taken.problem is None or taken.problem.startswith("its outputs were not taken: ")
     assert taken.folders == ()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"GNU.sparse.map": "0,x"},
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"},
+        {"GNU.sparse.map": "0,1", "size": "9"},
+    ],
+)
+def test_sparse_files_are_not_taken(folder, headers):
+    """They say in a few bytes that they are large; and tarfile stumbles over wrong ones with a bare ValueError."""
+    member = tarfile.TarInfo("samples/0000/client.stdout")
+    member.pax_headers = headers
+    assert unpack(folder, stream([(member, b"no map"), *delivery()])).problem
+    assert below(folder) == []
+
+
+def test_a_header_is_not_read_whole_when_it_is_long(folder):
+    member = special("././@LongLink", tarfile.GNUTYPE_LONGNAME)
+    assert "a header of 16777216 bytes" in unpack(folder, stream([(member, b"x" * (1 << 24))])).problem
+
+
+def test_headers_of_headers_of_headers_are_refused(folder):
+    chain = b"".join(special("x", tarfile.GNUTYPE_LONGNAME).tobuf() for _number in range(2000))
+    assert "not taken" in unpack(folder, chain + stream(delivery())).problem
+
+
+def test_a_seal_of_another_version_is_refused_as_such(folder):
+    files = {**FILES, "seal.json": sealed(FILES)["seal.json"].replace(b'"schema": 1', b'"schema": 99')}
+    assert "sample 0000 has a seal of schema 99, expected 1" in unpack(folder, stream(delivery(files))).problem

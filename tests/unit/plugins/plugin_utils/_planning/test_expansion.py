@@ -263,6 +263,12 @@ def test_a_changed_plan_is_refused(planning, refused):
     assert "not a plan" in refused(plans.from_json, "[]")[1]
     assert "not a plan" in refused(plans.from_json, "{")[1]
     assert "make the plan again" in refused(plans.from_json, '{"schema": 99}')[1]
+    assert "not a plan" in refused(plans.from_json, '{"schema": 1, "a": ' + "[" * 5000)[1]
+    document = json.loads(text)
+    for odd in ({"seed": float("inf")}, {"points": [{"\x1b": 1}]}, {"workers": {"c0": []}}, {"workload": "x"}):
+        problem = refused(plans.from_json, json.dumps({**document, **odd}).replace("Infinity", "1e999"))[1]
+        assert problem.isprintable()
+        assert "not a plan" in problem
 
 
 def mapped(**groups):

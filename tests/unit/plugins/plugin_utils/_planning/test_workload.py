@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import copy
+import datetime
+import functools
 
 import pytest
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning import workload as workloads
@@ -39,6 +41,21 @@ def changed(path, value):
     else:
         here[path[-1]] = value
     return document
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (float("nan"), "expected a finite number."),
+        ({"a": [float("inf")]}, "expected a finite number."),
+        (10**400, "expected a smaller number, got a huge number."),
+        (datetime.date(2026, 11, 21), "expected a number, got date."),
+        (functools.reduce(lambda inner, _depth: [inner], range(400), "x"), "is nested too deeply."),
+    ],
+)
+def test_what_no_plan_can_hold_is_refused(refused, value, problem):
+    document = changed(("derived", "more"), {"from": "port", "values": {}, "otherwise": value})
+    assert refused(workloads.check, document)[1] == problem
 
 
 @pytest.mark.parametrize("name", sorted(workloads.shipped()))

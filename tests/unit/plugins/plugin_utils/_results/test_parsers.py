@@ -190,3 +190,12 @@ def test_a_missing_file_is_nothing_and_no_failure() -> None:
     nothing = Outputs((), ("sampler.jsonl",), lambda name: None)
     assert all(parser(nothing).series is None for parser in PARSERS.values())
     assert sampler(nothing.content(SAMPLER)).interface is None
+
+
+def test_statistics_of_a_version_that_is_not_known_are_not_read() -> None:
+    lines = [{"kind": "start", "schema": 2, "monotonic_ns": 1}] + [
+        {"kind": "interval", "monotonic_ns": at_ns, "rx_bytes": 1, "tx_bytes": 1} for at_ns in (2, 3)
+    ]
+    content = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    assert statistics_file(content) == Parsed()
+    assert statistics_file(content.replace(b'"schema": 2', b'"schema": 1')).series

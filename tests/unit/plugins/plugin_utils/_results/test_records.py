@@ -133,3 +133,8 @@ def test_any_value_may_be_wrong_and_nothing_raises(tmp_path: Path, data: st.Data
     folder = rewrite(tmp_path, [{"event": "run"}, {**sample, **wrong}, {**wrong, "event": "run"}])
     run = read_run(folder)
     assert all(each.verdict in ("ok", "failed", "aborted", "invalid") for each in run.samples)
+
+
+def test_begun_lines_that_make_no_sense_are_no_second_run(write_run: WriteRun) -> None:
+    path = write_run()
+    assert not read_run(rewrite(path, [*events(path), {"event": "begin", "sample": {}, "attempt": []}])).resumed
