@@ -33,7 +33,20 @@ from typing import Any
 from . import schema
 from .frames import FrameError
 from .plan import NAME, SHA256, STATE
-from .schema import Record, SchemaError, anything, boolean, choice, integer, list_of, mapping_of, number, optional, text
+from .schema import (
+    Record,
+    SchemaError,
+    anything,
+    boolean,
+    choice,
+    either,
+    integer,
+    list_of,
+    mapping_of,
+    number,
+    optional,
+    text,
+)
 
 IDENTITY = integer(minimum=0, maximum=1 << 53)
 INSTANT_NS = integer(minimum=0, maximum=1 << 62)
@@ -100,6 +113,16 @@ _REPORT_FIELDS: dict[str, Any] = {
 }
 REPORT_BODY = Record(**_REPORT_FIELDS)
 
+
+def _figure(value: Any, path: schema.Path) -> Any:
+    """A number that JSON can say; whole ones stay whole."""
+    number(minimum=-1e300, maximum=1e300)(value, path)
+    return value
+
+
+_FACT: dict[str, Any] = {"text": text(maximum=1000), "number": _figure, "boolean": boolean, "nothing": anything}
+HOST_FACTS = mapping_of(either(**_FACT, mapping=mapping_of(either(**_FACT), maximum=100)), maximum=100)
+
 _STAMPS: dict[str, Any] = {"received_ns": (optional(INSTANT_NS), None), "sent_ns": INSTANT_NS}
 
 WORKER_MESSAGE = schema.variant(
@@ -108,7 +131,7 @@ WORKER_MESSAGE = schema.variant(
         id=IDENTITY,
         refused=(optional(REASON), None),
         wall_ns=(optional(integer()), None),
-        host=(optional(mapping_of(anything, maximum=100)), None),  # hello: kernel, cpus, clock discipline, versions …
+        host=(optional(HOST_FACTS), None),  # hello: kernel, cpus, clock discipline, versions …
         status=(optional(STATUS), None),
         reports=(list_of(REPORT_BODY, maximum=10), list),  # of the latest sample, for whoever attaches again
         **_STAMPS,

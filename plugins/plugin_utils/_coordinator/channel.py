@@ -24,7 +24,7 @@ from ...module_utils._protocol.messages import parse_worker_message
 from .clock import Exchange
 from .endpoint import Endpoint, Prompt
 from .errors import ChannelError, Refused
-from .text import clean, last_words
+from .text import clean, last_words, one_line
 
 OPEN_S = 20.0  # for ssh, sudo and the worker together
 REPLY_S = 10.0
@@ -128,7 +128,7 @@ class Channel(asyncio.SubprocessProtocol):
         finally:
             self._waiting.pop(number, None)
         if answer["refused"]:
-            raise Refused(self.host, f"the worker refused {kind!r}: {clean(answer['refused'])}", answer)
+            raise Refused(self.host, f"the worker refused {kind!r}: {one_line(answer['refused'])}", answer)
         return answer
 
     # Called by asyncio

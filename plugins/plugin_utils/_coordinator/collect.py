@@ -100,7 +100,7 @@ class _Bounded:
         self.seek, self.tell, self._read = stream.seek, stream.tell, stream.read
 
     def read(self, size: int) -> bytes:
-        if size > READ_LIMIT_BYTES:
+        if not 0 <= size <= READ_LIMIT_BYTES:  # a negative one would be all there is
             raise _Untrusted(f"it has a header of {size} bytes")
         return self._read(size)
 
@@ -109,6 +109,9 @@ def _extract(stream: IO[bytes], staging: Path) -> tuple[int, int]:
     count = size = 0
     with tarfile.open(fileobj=cast("IO[bytes]", _Bounded(stream)), mode="r:") as archive:
         for member in archive:
+            count += 1
+            if count > LIMIT_FILES:
+                raise _Untrusted("too many files, or too large")
             if member.isdir():
                 continue
             parts = member.name.removeprefix("./").split("/")
@@ -117,9 +120,8 @@ def _extract(stream: IO[bytes], staging: Path) -> tuple[int, int]:
             odd = not member.isreg() or member.issparse()
             if odd or not (_is_output(parts) or parts == ["journal.jsonl"]):
                 raise _Untrusted(f"{member.name[:100]!r} has no place in a result folder")
-            count += 1
             size += member.size
-            if count > LIMIT_FILES or size > LIMIT_BYTES:
+            if size > LIMIT_BYTES:
                 raise _Untrusted("too many files, or too large")
             target = staging.joinpath(*parts)
             target.parent.mkdir(parents=True, exist_ok=True)

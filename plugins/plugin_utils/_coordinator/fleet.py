@@ -86,8 +86,10 @@ class Fleet:
     async def close(self, *, finish: bool) -> None:
         """Lets go of every worker; ``finish`` tells them that the run is over. Never raises."""
         self._closing = True
-        for task in self._mending.values():
+        mending = list(self._mending.values())
+        for task in mending:
             task.cancel()
+        await asyncio.gather(*mending, return_exceptions=True)
         if finish:
             requests = (
                 channel.request("finish", run_id=self._run_id, timeout_s=5.0)
@@ -157,7 +159,7 @@ class Fleet:
                 await channel.request(
                     "load", run_id=self._run_id, plan_sha256=self._plans[host][0], lease_s=self._lease_s
                 )
-        except ChannelError:
+        except (ChannelError, asyncio.CancelledError):
             await channel.close()
             raise
         self._channels[host] = channel

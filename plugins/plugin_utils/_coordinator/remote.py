@@ -139,8 +139,15 @@ class _Conversation:
                 self._stderr = prompt.answer(self._stderr, self._process.stdin)
 
     async def _gain_rights(self, stdout: asyncio.StreamReader, mark: bytes) -> None:
-        while (line := await stdout.readline()).strip() != mark:
-            if not line:
+        line = None
+        while line != mark:
+            try:
+                line = await stdout.readuntil(b"\n")
+            except asyncio.LimitOverrunError as problem:  # whatever is said before is not for us, however long it is
+                await stdout.readexactly(problem.consumed)
+            except asyncio.IncompleteReadError:
                 await asyncio.wait([self._listener], timeout=0.5)
-                raise HostError(self._endpoint.host, f"no rights to run the worker's program{self.said()}")
+                raise HostError(self._endpoint.host, f"no rights to run the worker's program{self.said()}") from None
+            else:
+                line = line.strip()
         self._entered = True

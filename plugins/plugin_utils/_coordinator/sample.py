@@ -26,7 +26,7 @@ from .fleet import Fleet
 from .lines import headline, sample_line
 from .progress import Progress
 from .record import Record
-from .text import clean
+from .text import clean, one_line
 
 MARGIN_S = 3.0  # workers keep the deadlines; the coordinator only waits a little longer for them to say so
 LEAD_NS = 120_000_000  # the last TCP acknowledgement, delayed by 40 ms as a rule, is to come before T0
@@ -106,7 +106,7 @@ class SampleWalk:
             self._facts[host] = message["facts"]
         if message["kind"] == "reached" and message["state"] == "done":
             self._fleet.break_silence()  # the first stop closes the window
-        reason = clean(message["reason"], limit=1000) if message["reason"] else None
+        reason = one_line(message["reason"], limit=1000) if message["reason"] else None
         self._progress.host(self._course.group_of(host), host, clean(message["state"], limit=40))
         self._events.put_nowait(walking.Reported(host, message["kind"], message["state"], reason))
 

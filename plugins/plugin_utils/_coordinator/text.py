@@ -17,6 +17,11 @@ def clean(text: str, *, limit: int = 4000) -> str:
     return kept[:limit]
 
 
+def one_line(text: str, *, limit: int = 4000) -> str:
+    """The same on one line: what a host says never looks like a line of ours."""
+    return " ".join(clean(text, limit=limit).split())
+
+
 def last_words(stderr: bytes) -> str:
     """``: `` and the last three lines that a program wrote, fit for a screen; empty when it wrote nothing."""
     lines = clean(stderr.decode("utf-8", "replace")).strip().splitlines()

@@ -136,6 +136,27 @@ def test_too_much_is_refused(folder, monkeypatch):
     assert "too many files, or too large" in unpack(folder, stream(delivery(sealed({"a": b""})))).problem
 
 
+def test_folders_count_too(folder, monkeypatch):
+    monkeypatch.setattr(collect, "LIMIT_FILES", 10)
+    folders = [(special(f"samples/{number:04d}", tarfile.DIRTYPE), b"") for number in range(20)]
+    assert "too many files, or too large" in unpack(folder, stream(folders)).problem
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
+@pytest.mark.parametrize("size", [8 << 30, -512, -(8 << 30)])
+def test_a_header_does_not_fill_the_memory(folder, kind, size):
+    """The size that a header states for itself is read in one piece, or is all that is left when it is negative."""
+    long = special("x", kind)
+    long.size = size
+    data = io.BytesIO(long.tobuf(tarfile.GNU_FORMAT) + bytes(4096))
+    read = []
+    plain, data.read = data.read, lambda size=-1: read.append(size) or plain(size)
+    taken = collect.unpack(data, "host1", folder)
+    assert taken.problem
+    assert below(folder) == []
+    assert all(0 <= size <= 1 << 20 for size in read)
+
+
 @given(cut=st.integers(0, 4999))
 def test_a_stream_that_breaks_off_is_refused_or_lacks_whole_samples(tmp_path_factory, cut):
     folder = tmp_path_factory.mktemp("run")
