@@ -202,6 +202,13 @@ def step(status: Status, event: Event, point: Point | None) -> Step:
     return _exited(status, point)
 
 
+def last_word(status: Status) -> Report | None:
+    """What ends the sample that is over; a worker that died before it could say so says it when it is back."""
+    if status.sample < 0 or not status.over:
+        return None
+    return _report("reached" if status.state == "done" else "ended", status)
+
+
 def _enter(status: Status, event: Enter, point: Point | None) -> Step:
     key = (event.sample, event.attempt)
     if point is None or event.state not in point.names:

@@ -275,6 +275,7 @@ class Desk:
     async def _clear_up(self, run: Run, known: history.History) -> None:
         """A sample that was going on when the worker ended has failed; nothing of it may stay."""
         if not run.active:
+            run.take_up("")
             return
         status = known.status
         name = storage.sample_folder_name(*status.key)

@@ -152,8 +152,14 @@ class Run:
             self.feed(event)
 
     def take_up(self, reason: str) -> None:
-        """After a restart in the middle of a sample: its processes are gone, so it failed; clear away what is left."""
+        """After a restart in the middle of a sample: its processes are gone, so it failed; clear away what is left.
+
+        Of a sample that was over already, the last word may not have been said.
+        """
         if not self.active:
+            last_word = machine.last_word(self.status)
+            if last_word:
+                self._report(last_word)
             return
         if self.status.phase == machine.ENDING:
             self._the_sample().perform(machine.Clear())

@@ -81,6 +81,25 @@ def test_a_restart_between_samples_loses_nothing(worker):
     again.report("reached", "done")
 
 
+def test_a_worker_that_died_before_it_could_say_done_says_so_when_it_is_back(worker):
+    peer = worker.load(point(process()))
+    peer.walk("ready", "running")
+    facts = peer.report("reached", "done")["facts"]
+    worker.kill()
+    path = worker.state / "runs" / "run" / "journal.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if '"kind":"reached"' not in line or '"state":"done"' not in line))
+    assert len(path.read_text().splitlines()) == len(lines) - 1
+    worker.start()
+    last = worker.peer().hello("run")["reports"][-1]
+    assert (last["kind"], last["state"]) == ("reached", "done")
+    known = ("name", "pid", "start_ns", "stop_ns", "exit_status")
+    assert [[each[name] for name in known] for each in last["facts"]["processes"]] == [
+        [each[name] for name in known] for each in facts["processes"]
+    ]
+    assert last["facts"]["seal_sha256"] == facts["seal_sha256"]
+
+
 def test_a_sample_that_was_armed_when_the_worker_died_has_failed_and_did_not_start(worker):
     peer = worker.load(point(process(script="open('ran', 'w')"), launch=AT_T0))
     peer.walk("ready")
