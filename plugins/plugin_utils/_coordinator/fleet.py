@@ -191,14 +191,10 @@ class Fleet:
         problem = why
         while True:
             try:
-                greeting = await self._attach_again(host)
+                await self._attach_again(host, why)
+                return
             except HostError as failure:
                 problem = failure.problem
-            else:
-                for report in greeting["reports"]:
-                    self._on_event(host, "report", report)
-                self._on_event(host, "attached", {"reason": why})
-                return
             if time.monotonic() > until:
                 self._on_event(
                     host, "gone", {"reason": f"the worker is lost: {why}; attaching again failed: {problem}"}
@@ -211,15 +207,22 @@ class Fleet:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._may_speak.wait(), left_s)
 
-    async def _attach_again(self, host: str) -> dict[str, Any]:
+    async def _attach_again(self, host: str, why: str) -> None:
+        """Announces the host at once: nothing is sent on its new channel before."""
         old = self._channels.get(host)
         greeting = await self._attach(host)
+        status = greeting["status"] or {}
+        known = status.get("run_id") == self._run_id
+        if known:
+            for report in greeting["reports"]:
+                self._on_event(host, "report", report)
+            self._on_event(host, "attached", {"reason": why, "status": status})
         if old is not None:
             await old.close()
-        status = greeting["status"] or {}
-        if status.get("run_id") != self._run_id:
+        if not known:
             raise HostError(host, "its worker has forgotten the run")
-        return greeting
+        if not self._channels[host].is_open:
+            raise HostError(host, "the channel was lost again")
 
 
 def confirmed(host: str, answer: bytes) -> str:

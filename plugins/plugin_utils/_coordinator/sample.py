@@ -68,6 +68,7 @@ class SampleWalk:
         self._deadline = self._began_ns / 1e9
         self._t0_ns: int | None = None
         self._survey: asyncio.Task[None] | None = None
+        self._returning: set[str] = set()  # hosts whose Attached waits among the events
 
     async def run(self, until: str | None) -> dict[str, Any] | None:
         """Walks to the end and returns the record's line; or, once every step of the state ``until`` is
@@ -92,7 +93,9 @@ class SampleWalk:
     def heard(self, host: str, kind: str, message: Mapping[str, Any]) -> None:
         """What the fleet has to say: a report of a worker, a host attached again, a host gone."""
         if kind == "attached":
-            self._events.put_nowait(walking.Attached(host))
+            self._returning.add(host)
+            idle = (message["status"]["sample"], message["status"]["attempt"]) < self._key
+            self._events.put_nowait(walking.Attached(host, idle=idle))
         elif kind == "gone":
             self._events.put_nowait(walking.Gone(host, clean(message["reason"])))
         elif (message["sample"], message["attempt"]) == self._key:
@@ -119,6 +122,8 @@ class SampleWalk:
             return walking.Late()
 
     def _step(self, event: walking.Event) -> None:
+        if isinstance(event, walking.Attached):
+            self._returning.discard(event.host)
         self._state, actions = walking.step(self._state, event, self._course)
         for action in actions:
             self._act(action)
@@ -141,6 +146,8 @@ class SampleWalk:
             self._deadline = base + action.deadline_s + MARGIN_S
 
     def _enter(self, action: walking.Send) -> None:
+        if action.host in self._returning:  # what its greeting told is not known yet: it is said again when it is
+            return
         fields: dict[str, Any] = {}
         if action.at_t0:
             if self._t0_ns is None:

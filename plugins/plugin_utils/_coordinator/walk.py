@@ -106,9 +106,13 @@ class Adopted:
 
 @dataclass(frozen=True)
 class Attached:
-    """The channel to a host was lost and is there again; what it had to say has been fed in as reports."""
+    """The channel to a host was lost and is there again; what it had to say has been fed in as reports.
+
+    ``idle``: its worker does nothing for this sample.
+    """
 
     host: str
+    idle: bool = False
 
 
 @dataclass(frozen=True)
@@ -215,6 +219,8 @@ def step(walk: Walk, event: Event, course: Course) -> Next:
     if isinstance(event, Adopted):
         return _know(walk, event.host, course.rank(event.host, event.state), course), ()
     if isinstance(event, Attached):
+        if walk.verdict and event.idle:  # it would not answer to a stop
+            return _over(walk, event.host, course)
         return walk, _say_again(walk, event.host, course)
     if isinstance(event, Reported):
         return _reported(walk, event, course)
@@ -287,10 +293,12 @@ def _behind(walk: Walk, current: Step, course: Course) -> list[str]:
 
 def _say_again(walk: Walk, host: str, course: Course) -> tuple[Action, ...]:
     """What a host may have missed while its channel was down; workers answer what they know already once more."""
-    if host in walk.over or walk.position < 0:
+    if host in walk.over:
         return ()
     if walk.verdict:
         return (StopAll((host,), walk.reason or walk.verdict),)
+    if walk.position < 0:
+        return ()
     current = course.steps[walk.position]
     missing = host in course.groups[current.group] and walk.rank(host) < course.rank(host, current.state)
     if not missing or current.entry == "by_itself" or walk.surveying:
