@@ -84,6 +84,7 @@ class Coordinator:
         self._versions = versions
         self._before: dict[str, Bound] = {}
         self._sample: SampleWalk | None = None
+        self._unheard: list[tuple[str, str, dict[str, Any]]] = []  # came after a greeting, before there was a sample
         self._stopping: str | None = None
 
     async def run(self) -> Outcome:
@@ -179,6 +180,9 @@ class Coordinator:
             lead_factor=lead_factor,
             lease_s=self._options.lease_s,
         )
+        for said in self._unheard:
+            self._sample.heard(*said)
+        self._unheard.clear()
         if self._stopping:
             self._sample.abort(self._stopping)
         return await self._sample.run(self._options.until)
@@ -215,6 +219,8 @@ class Coordinator:
             self._progress.note(f"{host}: attached again ({clean(message['reason'])})")
         if self._sample:
             self._sample.heard(host, kind, message)
+        else:
+            self._unheard.append((host, kind, message))
 
     def _interrupt(self, why: str) -> None:
         if self._stopping is None:

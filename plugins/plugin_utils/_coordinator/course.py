@@ -37,3 +37,9 @@ def lease_s(course: Course, host: str, position: int, margin_s: float) -> float:
             break
         total += step.deadline_s + margin_s
     return total
+
+
+def reached_state(states: tuple[str, ...], state: str, phase: str) -> str | None:
+    """The last of these states that a worker has reached for sure, by its status; None for one that lost its sample."""
+    rank = states.index(state) - (phase == "entering") if state in states else -1
+    return states[rank] if rank >= 0 else None

@@ -20,8 +20,7 @@ from typing import Any
 from .._planning.plan import RunPlan
 from . import walk as walking
 from .clock import Bound
-from .course import course_of, lease_s
-from .errors import CoordinatorError
+from .course import course_of, lease_s, reached_state
 from .fleet import Fleet
 from .lines import headline, sample_line
 from .progress import Progress
@@ -150,9 +149,10 @@ class SampleWalk:
             return
         fields: dict[str, Any] = {}
         if action.at_t0:
-            if self._t0_ns is None:
-                raise CoordinatorError("a release without T0: this is a defect of the coordinator")
-            fields["at_ns"] = self._t0_ns + self._before[action.host].middle_ns
+            clock = self._before.get(action.host)
+            # a T0 from before a reboot of this machine is not known, nor is it on a clock that nobody has surveyed:
+            # it is past, the worker says that it is late, and the sample is lost as it should be
+            fields["at_ns"] = self._t0_ns + clock.middle_ns if self._t0_ns is not None and clock else 0
         self._fleet.send(
             action.host,
             "enter",
@@ -205,11 +205,11 @@ class SampleWalk:
             if (status.get("sample"), status.get("attempt")) != self._key:
                 continue
             states = self._course.states[self._course.group_of(host)]
-            rank = states.index(status["state"]) - (status["phase"] == "entering") if status["state"] in states else -1
-            if rank >= 0:
-                self._state = walking.step(self._state, walking.Adopted(host, states[rank]), self._course)[0]
+            self._step(walking.Adopted(host, reached_state(states, status["state"], status["phase"])))
             for report in greeting["reports"]:
                 self.heard(host, "report", report)
+        while not self._events.empty():  # before anything is sent: the sample may be lost already
+            self._step(self._events.get_nowait())
 
     def _complete(self, until: str | None) -> bool:
         if until in (None, "done") or self._state.verdict:

@@ -98,10 +98,14 @@ class Begin:
 
 @dataclass(frozen=True)
 class Adopted:
-    """Before Begin: a host that an earlier coordinator has brought to this state already."""
+    """Before Begin: a host that works on this sample already; an earlier coordinator has brought it to this state.
+
+    None: to none yet, or the sample is lost there. What such hosts have said comes as Reported, before Begin too, and
+    after all Adopted: a walk that is lost already sends nothing but the stop, and knows whom it concerns.
+    """
 
     host: str
-    state: str
+    state: str | None
 
 
 @dataclass(frozen=True)
@@ -215,9 +219,9 @@ def step(walk: Walk, event: Event, course: Course) -> Next:
     if walk.finished:
         return walk, ()
     if isinstance(event, Begin):
-        return _next_step(walk, course) if walk.position < 0 else (walk, ())
+        return _next_step(walk, course) if walk.position < 0 and not walk.verdict else (walk, ())
     if isinstance(event, Adopted):
-        return _know(walk, event.host, course.rank(event.host, event.state), course), ()
+        return _know(walk, event.host, course.rank(event.host, event.state or ""), course), ()
     if isinstance(event, Attached):
         if walk.verdict and event.idle:  # it would not answer to a stop
             return _over(walk, event.host, course)
@@ -258,6 +262,8 @@ def _reported(walk: Walk, event: Reported, course: Course) -> Next:
     known = _know(walk, host, rank, course)
     if walk.verdict:
         return _end_when_all_over(known, (), course)
+    if walk.position < 0:  # it is being taken up
+        return known, ()
     return _advance(known, (), course)
 
 
