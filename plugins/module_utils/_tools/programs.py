@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from .credentials import Address
@@ -65,7 +67,8 @@ def run(
         except OSError as error:
             raise BuildError(f"{what}: {argv[0]} does not start: {error.strerror}") from error
         try:
-            status = process.wait(timeout_s)
+            with _signals_unwind():
+                status = process.wait(timeout_s)
         except BaseException as error:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -81,6 +84,18 @@ def run(
         end = _end_of(log, secret)
         raise BuildError(f"{what} failed with exit status {status}. Its last lines (all of them are in {log}):\n{end}")
     return said
+
+
+@contextlib.contextmanager
+def _signals_unwind() -> Iterator[None]:
+    """A module that Ansible ends, or whose connection is gone, takes a compilation of minutes with it."""
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, lambda received, frame: sys.exit(128 + received)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before):
+            signal.signal(number, handler)
 
 
 def _end_of(log: Path, secret: Address | None) -> str:
