@@ -5,6 +5,7 @@
 """A run's sealed outputs and journal as a tar stream. Private to this collection.
 
 Only what a seal lists leaves the host: regular files, by relative names, opened without following links.
+The coordinator reads GNU's headers only: there is less to them than to those of POSIX.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def export(where: storage.Directories, run_id: str, stream: BinaryIO) -> None:
     root = where.run(run_id)
     if not root.is_dir():
         raise StorageError(f"there is no run {run_id!r} on this host.")
-    with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+    with tarfile.open(fileobj=stream, mode="w|", format=tarfile.GNU_FORMAT) as archive:
         _add(archive, root, "journal.jsonl")
         samples = root / "samples"
         for folder in sorted(os.listdir(samples)) if samples.is_dir() else ():

@@ -29,6 +29,7 @@ from .text import clean, last_words, one_line
 OPEN_S = 20.0  # for ssh, sudo and the worker together
 REPLY_S = 10.0
 STDERR_LIMIT = 4000
+UNASKED_LIMIT_BYTES = 1 << 20  # between two messages of ours; an honest worker says a few thousand at most
 
 OnReport = Callable[[str, dict[str, Any]], None]
 OnLost = Callable[[str, str], None]
@@ -55,6 +56,7 @@ class Channel(asyncio.SubprocessProtocol):
         self._prompt = Prompt(endpoint.become)
         self._entered = asyncio.Event()  # past the preamble, or lost
         self._lost: str | None = None
+        self._unasked_bytes = 0
         self._transport: asyncio.SubprocessTransport | None = None
         self._loop = asyncio.get_running_loop()
         self._exited = asyncio.Event()
@@ -106,6 +108,7 @@ class Channel(asyncio.SubprocessProtocol):
         frame = encode({"type": kind, **fields})
         stdin: Any = self._transport.get_pipe_transport(0)
         self.messages += 1
+        self._unasked_bytes = 0
         sent_ns = time.monotonic_ns()
         stdin.write(frame)
         return sent_ns
@@ -149,6 +152,10 @@ class Channel(asyncio.SubprocessProtocol):
             return
         if self._preamble is not None:
             data = self._skip_preamble(data)
+        self._unasked_bytes += len(data)
+        if self._unasked_bytes > UNASKED_LIMIT_BYTES:
+            self._lose(f"it sent more than {UNASKED_LIMIT_BYTES} bytes that nobody asked for")
+            return
         try:
             for frame in self._decoder.feed(data):
                 self._received(parse_worker_message(frame), back_ns)

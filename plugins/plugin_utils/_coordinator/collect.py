@@ -7,7 +7,8 @@ collection.
 
 A worker may be broken or hostile. So only names below the run's own folder are taken, only regular files, nothing is
 overwritten by a link, sizes are bounded, and every sample folder must agree with its seal: a list of path, size and
-sha256.
+sha256. Of tar's many kinds of header two are understood, those of a file and of a long name: what else there is says
+in a few bytes that something is large, or makes tarfile search, repeat or keep what it read.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Self
 
+from .._results.folder import host_name
 from . import remote
 from .endpoint import Endpoint
 from .errors import HostError
@@ -33,7 +35,8 @@ LIMIT_BYTES = 8 << 30
 LIMIT_FILES = 100_000
 LIMIT_DEPTH = 18  # the worker seals 16 folders deep
 SEAL = "seal.json"
-READ_LIMIT_BYTES = 1 << 20
+NAME_LIMIT_BYTES = 16 << 10
+CHUNK_BYTES = 1 << 17
 SEAL_LIMIT_BYTES = 32 << 20
 _FOLDER = re.compile(r"[0-9]{4,7}(\.[0-9]{1,4})?")
 
@@ -79,10 +82,10 @@ def unpack(stream: IO[bytes], host: str, folder: Path) -> Collected:
             _verify(sample)
         journal = staging / "journal.jsonl"
         if journal.exists():
-            os.replace(journal, folder / "journal" / f"{host}.jsonl")
-        (hosts / host).mkdir(exist_ok=True)
+            os.replace(journal, folder / "journal" / f"{host_name(host)}.jsonl")
+        (hosts / host_name(host)).mkdir(exist_ok=True)
         for sample in folders:
-            target = hosts / host / sample.name
+            target = hosts / host_name(host) / sample.name
             if target.exists():
                 shutil.rmtree(target)
             os.replace(sample, target)
@@ -93,35 +96,32 @@ def unpack(stream: IO[bytes], host: str, folder: Path) -> Collected:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-class _Bounded:
-    """The stream for tarfile, which would read a header of any announced length in one piece."""
+class _Member(tarfile.TarInfo):
+    """Judged by its header, before tarfile acts upon it."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self.seek, self.tell, self._read = stream.seek, stream.tell, stream.read
-
-    def read(self, size: int) -> bytes:
-        if not 0 <= size <= READ_LIMIT_BYTES:  # a negative one would be all there is
-            raise _Untrusted(f"it has a header of {size} bytes")
-        return self._read(size)
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        member = super().frombuf(buf, encoding, errors)
+        if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.GNUTYPE_LONGNAME):
+            raise _Untrusted(f"{member.name[:100]!r} has no place in a result folder")
+        if member.size < 0 or (member.type == tarfile.GNUTYPE_LONGNAME and member.size > NAME_LIMIT_BYTES):
+            raise _Untrusted(f"it has a header that announces {member.size} bytes")
+        return member
 
 
 def _extract(stream: IO[bytes], staging: Path) -> tuple[int, int]:
     count = size = 0
-    with tarfile.open(fileobj=cast("IO[bytes]", _Bounded(stream)), mode="r:") as archive:
-        for member in archive:
-            count += 1
-            if count > LIMIT_FILES:
-                raise _Untrusted("too many files, or too large")
-            if member.isdir():
-                continue
+    with tarfile.open(fileobj=stream, mode="r:", tarinfo=_Member) as archive:
+        while (member := archive.next()) is not None:
+            archive.members.clear()  # type: ignore[attr-defined]  # it would keep them all
             parts = member.name.removeprefix("./").split("/")
             if parts[0] == "samples":
                 parts = parts[1:]
-            odd = not member.isreg() or member.issparse()
-            if odd or not (_is_output(parts) or parts == ["journal.jsonl"]):
+            if not (_is_output(parts) or parts == ["journal.jsonl"]):
                 raise _Untrusted(f"{member.name[:100]!r} has no place in a result folder")
+            count += 1
             size += member.size
-            if size > LIMIT_BYTES:
+            if count > LIMIT_FILES or size > LIMIT_BYTES:
                 raise _Untrusted("too many files, or too large")
             target = staging.joinpath(*parts)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -129,7 +129,7 @@ def _extract(stream: IO[bytes], staging: Path) -> tuple[int, int]:
             if source is None:
                 raise AssertionError
             with open(target, "xb") as output:
-                shutil.copyfileobj(source, output, READ_LIMIT_BYTES)
+                shutil.copyfileobj(source, output, CHUNK_BYTES)
     return count, size
 
 

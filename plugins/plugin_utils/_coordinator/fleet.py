@@ -126,7 +126,7 @@ class Fleet:
     def slowest_rtt_ns(self, hosts: Iterable[str]) -> int:
         """The worst of the hosts' recent best round trips."""
         recent = (self._channels[host].exchanges[-8:] for host in hosts)
-        return max((min(e.rtt_ns for e in exchanges) for exchanges in recent if exchanges), default=0)
+        return max((0, *(min(e.rtt_ns for e in exchanges) for exchanges in recent if exchanges)))
 
     def keep_silence(self, until: float | None) -> None:
         """No lost channel is taken up again before ``until`` (time.monotonic()), or before :meth:`break_silence`."""

@@ -82,7 +82,7 @@ class SampleWalk:
                 if self._complete(until):
                     await asyncio.sleep(max(0.0, ((self._t0_ns or 0) - time.monotonic_ns()) / 1e9))
                     return None
-                self._step(await self._next_event())
+                self._step(await event_or_late(self._events, self._deadline))
         finally:
             self._fleet.break_silence()
             if self._survey:
@@ -96,7 +96,7 @@ class SampleWalk:
             idle = (message["status"]["sample"], message["status"]["attempt"]) < self._key
             self._events.put_nowait(walking.Attached(host, idle=idle))
         elif kind == "gone":
-            self._events.put_nowait(walking.Gone(host, clean(message["reason"])))
+            self._events.put_nowait(walking.Gone(host, one_line(message["reason"], limit=1000)))
         elif (message["sample"], message["attempt"]) == self._key:
             self._reported(host, message)
 
@@ -113,12 +113,6 @@ class SampleWalk:
         self._events.put_nowait(walking.Reported(host, message["kind"], message["state"], reason))
 
     # Events and actions
-
-    async def _next_event(self) -> walking.Event:
-        try:
-            return await asyncio.wait_for(self._events.get(), max(0.0, self._deadline - time.monotonic()))
-        except TimeoutError:
-            return walking.Late()
 
     def _step(self, event: walking.Event) -> None:
         if isinstance(event, walking.Attached):
@@ -236,6 +230,17 @@ class SampleWalk:
         self._before.update(after)
         self._progress.verdict(headline(line))
         return line
+
+
+async def event_or_late(events: asyncio.Queue[walking.Event], deadline: float) -> walking.Event:
+    """The next event, or Late once ``deadline`` (time.monotonic()) has passed, also where events never cease."""
+    left_s = deadline - time.monotonic()
+    if left_s <= 0:  # a wait for what is there already would never time out
+        return walking.Late()
+    try:
+        return await asyncio.wait_for(events.get(), left_s)
+    except TimeoutError:
+        return walking.Late()
 
 
 def boot_id() -> str:
