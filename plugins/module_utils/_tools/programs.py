@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .credentials import Address
@@ -53,7 +53,7 @@ def run(
     Raises:
         BuildError: it failed or took longer than `timeout_s`; the message ends with its last lines.
     """
-    with open(log, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
+    with open(log, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as output, _Signals() as signals:
         try:
             process = subprocess.Popen(
                 list(argv),
@@ -67,8 +67,8 @@ def run(
         except OSError as error:
             raise BuildError(f"{what}: {argv[0]} does not start: {error.strerror}") from error
         try:
-            with _signals_unwind():
-                status = process.wait(timeout_s)
+            signals.unwind()
+            status = process.wait(timeout_s)
         except BaseException as error:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -86,16 +86,36 @@ def run(
     return said
 
 
-@contextlib.contextmanager
-def _signals_unwind() -> Iterator[None]:
-    """A module that Ansible ends, or whose connection is gone, takes a compilation of minutes with it."""
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, lambda received, frame: sys.exit(128 + received)) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before):
+class _Signals:
+    """A module that Ansible ends, or whose connection is gone, takes a compilation of minutes with it.
+
+    A signal that comes while the program is being started is noted, and ends it at `unwind`.
+    """
+
+    def __init__(self) -> None:
+        self._early = 0
+        self._unwinds = False
+
+    def __enter__(self) -> _Signals:
+        mine = threading.current_thread() is threading.main_thread()  # no other can have handlers
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if mine else ()
+        self._before = {number: signal.signal(number, self._received) for number in numbers}
+        return self
+
+    def __exit__(self, *_problem: object) -> None:
+        for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def unwind(self) -> None:
+        """From now on a signal is a SystemExit."""
+        self._unwinds = True
+        if self._early:
+            sys.exit(128 + self._early)
+
+    def _received(self, number: int, _frame: object) -> None:
+        self._early = number
+        if self._unwinds:
+            sys.exit(128 + number)
 
 
 def _end_of(log: Path, secret: Address | None) -> str:
