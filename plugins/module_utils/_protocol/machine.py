@@ -213,15 +213,25 @@ def _enter(status: Status, event: Enter, point: Point | None) -> Step:
     key = (event.sample, event.attempt)
     if point is None or event.state not in point.names:
         return status, (_refuse(event, "there is no such sample or state in the plan"),)
-    if key < status.key or (key == status.key and status.phase == ENDED):
+    order = _in_turn if point.retries == "at_once" else _in_rounds
+    if order(key) < order(status.key) or (key == status.key and status.phase == ENDED):
         return status, (_refuse(event, "this sample has ended here, it is not started twice"),)
-    if key > status.key:
+    if key != status.key:
         if event.state != point.names[0]:
             return status, (_refuse(event, f"a sample begins with {point.names[0]!r}"),)
         if not status.over:
             return status, (_refuse(event, f"sample {status.sample} is still {status.state}"),)
         return Status(*key, state=event.state, phase=ENTERING), (Prepare(), Watch(event.state))
     return _advance(status, event, point)
+
+
+def _in_turn(key: tuple[int, int]) -> tuple[int, int]:
+    return key
+
+
+def _in_rounds(key: tuple[int, int]) -> tuple[int, int]:
+    sample, attempt = key
+    return attempt, sample
 
 
 def _advance(status: Status, event: Enter, point: Point) -> Step:

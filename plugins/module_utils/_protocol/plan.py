@@ -5,7 +5,8 @@
 """The plan of one worker: everything it will run, decided before a host is touched. Private to this collection.
 
 A plan is JSON. ``points`` are the grid points (processes, states, files), ``samples`` names for each sample, in
-order, its point; so a suite of 200 samples stays small. ``inputs`` holds file contents by their sha256. The worker
+order, its point; so a suite of 200 samples stays small. A point that is null has no part for this worker: it is not
+asked for anything in its samples. ``inputs`` holds file contents by their sha256. The worker
 checks a plan with :func:`parse` before it stores it, and again before it uses it; the coordinator checks what it is
 about to send.
 
@@ -102,6 +103,10 @@ POINT = Record(
     output_limit_bytes=(integer(minimum=1), 64 * 1024 * 1024),  # for each of stdout and stderr
     interface=(optional(NAME), None),  # for the sampler's counters; default: the one of the default route
     sampler_period_s=(optional(number(minimum=0.1, maximum=60)), 1.0),  # null: no sampler
+    retries=(
+        choice("at_once", "later"),
+        "at_once",
+    ),  # later: of all samples first the first attempts, then the second …
 )
 
 PLAN = Record(
@@ -111,7 +116,7 @@ PLAN = Record(
     host=text(minimum=1, maximum=200),
     group=text(minimum=1, maximum=200),
     index=integer(minimum=0),
-    points=list_of(POINT, minimum=1),
+    points=list_of(optional(POINT), minimum=1),
     samples=list_of(integer(minimum=0), minimum=1, maximum=1_000_000),
     inputs=(mapping_of(text(maximum=LIMIT_BYTES), key=SHA256), dict),
 )
@@ -161,6 +166,7 @@ class Point:
     output_limit_bytes: int
     interface: str | None
     sampler_period_s: float | None
+    retries: str = "at_once"
 
     def state(self, name: str) -> State:
         return next(state for state in self.states if state.name == name)
@@ -182,11 +188,12 @@ class Plan:
     host: str
     group: str
     index: int
-    points: tuple[Point, ...]
+    points: tuple[Point | None, ...]
     samples: tuple[int, ...]
     inputs: Mapping[str, str]
 
-    def point(self, sample: int) -> Point:
+    def point(self, sample: int) -> Point | None:
+        """None when this worker has no part in the sample."""
         return self.points[self.samples[sample]]
 
 
@@ -216,7 +223,9 @@ def build(document: Mapping[str, Any]) -> Plan:
     for sha256, content in checked["inputs"].items():
         if digest(content.encode("utf-8", "surrogatepass")) != sha256:
             raise SchemaError(("inputs", sha256), "the content has another hash.")
-    points = tuple(_point(point, checked["inputs"], ("points", i)) for i, point in enumerate(checked["points"]))
+    points = tuple(
+        point and _point(point, checked["inputs"], ("points", i)) for i, point in enumerate(checked["points"])
+    )
     for position, index in enumerate(checked["samples"]):
         if index >= len(points):
             raise SchemaError(("samples", position), f"there is no point {index}.", index)
@@ -267,6 +276,7 @@ def _point(record: dict[str, Any], inputs: Mapping[str, str], path: schema.Path)
         output_limit_bytes=record["output_limit_bytes"],
         interface=record["interface"],
         sampler_period_s=record["sampler_period_s"],
+        retries=record["retries"],
     )
 
 

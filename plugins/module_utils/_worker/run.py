@@ -22,6 +22,7 @@ from .._protocol import machine
 from .._protocol.plan import Plan, Point
 from . import linux, storage
 from .descendants import Reaper
+from .errors import SampleError
 from .history import REPORTS_LIMIT, History
 from .journal import Journal
 from .members import printable
@@ -133,9 +134,12 @@ class Run:
     def _the_sample(self) -> Sample:
         if self._sample is None:
             number, attempt = self.status.key
+            point = self.plan.point(number)
+            if point is None:
+                raise SampleError(f"this worker has no part in sample {number}")
             name = storage.sample_folder_name(number, attempt)
             self._sample = Sample(
-                point=self.plan.point(number),
+                point=point,
                 inputs=self.plan.inputs,
                 folder=self._where.run(self.run_id) / "samples" / name,
                 reaper=self._reaper,

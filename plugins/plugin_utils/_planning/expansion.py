@@ -16,9 +16,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...module_utils._protocol import plan as worker_plan
-from ...module_utils._protocol.schema import SchemaError
+from ...module_utils._protocol.schema import Path, SchemaError
+from . import matrix, roles, template
 from . import parameters as declared_parameters
-from . import roles, template
 from . import suite as suites
 from . import workload as workloads
 from .hosts import Host
@@ -45,12 +45,16 @@ def expand(
     suite = suites.check(suite)
     workload = workloads.check(workload)
     chosen = _chosen_steps(steps, suite, workload)
-    roles.check(workload, groups, hosts)
+    rounds = _rounds(suite, workload, groups, hosts)
     _check_drop(suite, workload)
     ordered = {name: tuple(groups[name]) for name in workload["groups"]}
 
     bench = Bench(suite, workload, ordered, hosts, read_file)
-    points = [PlannedPoint(bench, given) for given in suites.points(suite)]
+    points = [
+        PlannedPoint(bench, {**given, **_pairs(each, workload)}, each)
+        for given in suites.points(suite)
+        for each in rounds
+    ]
     _check_distinct([point.summary for point in points], suite)
     samples = suites.order(
         points=len(points), repeats=suite["repeats"], seed=suite["seed"], interleaved=suite["order"] == "interleaved"
@@ -61,12 +65,14 @@ def expand(
     workers = {}
     for group, members in ordered.items():
         for index, name in enumerate(members):
+            if name in workers:
+                continue  # of a matrix, in which it has another role too
             document = {
                 **common,
                 "host": name,
                 "group": group,
                 "index": index,
-                "points": [point.documents[name] for point in points],
+                "points": [point.documents.get(name) for point in points],
                 "samples": order,
             }
             workers[name] = _worker_entry(document, hosts[name], encoder)
@@ -100,6 +106,42 @@ def _chosen_steps(steps: Any, suite: Mapping[str, Any], workload: Mapping[str, A
     return workloads.default_steps(groups)
 
 
+def _rounds(
+    suite: Mapping[str, Any], workload: Mapping[str, Any], groups: roles.Groups, hosts: Mapping[str, Host]
+) -> list[matrix.Round | None]:
+    """The rounds of a matrix; without one, a single None: everybody takes part in everything."""
+    wanted = suite["matrix"]
+    if wanted is None or not {wanted["clients"], wanted["servers"]} <= set(groups):
+        roles.check(workload, groups, hosts)
+        if wanted is None:
+            return [None]
+    path = ("suite", "matrix")
+    if set(workload["groups"]) != {wanted["clients"], wanted["servers"]}:
+        problem = (
+            f"the workload {workload['name']} has the groups {', '.join(workload['groups'])};"
+            " a matrix needs one of clients and one of servers, and no other."
+        )
+        raise SchemaError(path, problem, wanted)
+    found = matrix.plan(groups, **wanted, seed=suite["seed"], path=path)
+    if wanted["mode"] == "together" and len(found.pairs) > 1 and matrix.PAIRS not in workload["parameters"]:
+        problem = (
+            f"the workload {workload['name']} has no parameter {matrix.PAIRS!r}, so each of its clients has one"
+            " server; all pairs cannot run together. Use isolated or sequential."
+        )
+        raise SchemaError(path, problem, wanted)
+    for each in found.rounds:
+        roles.check(workload, each.groups, hosts)
+    roles.check_instances([hosts[name] for name in dict.fromkeys(host for pair in found.pairs for host in pair)])
+    return list(found.rounds)
+
+
+def _pairs(each: matrix.Round | None, workload: Mapping[str, Any]) -> dict[str, tuple[Any, Path]]:
+    """What a round says to a workload that can be told who works with whom."""
+    if each is None or matrix.PAIRS not in workload["parameters"]:
+        return {}
+    return {matrix.PAIRS: ([f"{client}>{server}" for client, server in each.pairs], ("suite", "matrix"))}
+
+
 def _check_drop(suite: Mapping[str, Any], workload: Mapping[str, Any]) -> None:
     if suite["on_host_failure"] == "drop" and not any(group["drop_allowed"] for group in workload["groups"].values()):
         problem = f"the workload {workload['name']} makes no sense with fewer hosts; use abort or retry."
@@ -109,7 +151,7 @@ def _check_drop(suite: Mapping[str, Any], workload: Mapping[str, Any]) -> None:
 def _check_distinct(points: list[PointSummary], suite: Mapping[str, Any]) -> None:
     seen = set()
     for point in points:
-        key = json.dumps(point.parameters, sort_keys=True)
+        key = json.dumps([point.parameters, point.pairs], sort_keys=True)
         if key in seen:
             varied = {name: template.as_text(point.parameters[name]) for name in suite["grid"]}
             problem = f"the point {', '.join(f'{name}={value}' for name, value in varied.items())} is there twice."
@@ -132,7 +174,7 @@ class _Encoder:
 
 
 def _worker_entry(document: dict[str, Any], host: Host, encoder: _Encoder) -> WorkerEntry:
-    used = {sha256 for point in document["points"] for sha256 in point["files"].values()}
+    used = {sha256 for point in document["points"] if point for sha256 in point["files"].values()}
     document["inputs"] = {sha256: encoder.inputs[sha256] for sha256 in used}
     try:
         worker_plan.build(document)

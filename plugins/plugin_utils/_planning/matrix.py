@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...module_utils._protocol.schema import Path, SchemaError
@@ -32,7 +32,16 @@ TRIES = 3  # with the same number of colours, in another order
 EJECTIONS = 3  # for each pair, on average
 
 Pair = tuple[str, str]  # (client, server)
-Rounds = tuple[tuple[Pair, ...], ...]
+PAIRS = "pairs"  # the parameter that says who works with whom, of a workload that can have it otherwise than in turn
+
+
+@dataclass(frozen=True)
+class Round:
+    """Pairs that are measured at the same time, and who takes part: where no host is shared, the i-th client has the
+    i-th server."""
+
+    pairs: tuple[Pair, ...]
+    groups: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -40,27 +49,36 @@ class Matrix:
     """Every pair once, in rounds; ``least`` is a lower bound of their number in this mode."""
 
     mode: str
-    rounds: Rounds
+    rounds: tuple[Round, ...]
     least: int
 
     @property
     def pairs(self) -> list[Pair]:
-        return [pair for each in self.rounds for pair in each]
+        return [pair for each in self.rounds for pair in each.pairs]
 
 
-def plan(clients: Sequence[str], servers: Sequence[str], *, mode: str, seed: int, path: Path = ("matrix",)) -> Matrix:
+def plan(
+    groups: Mapping[str, Sequence[str]],
+    *,
+    clients: str = "clients",
+    servers: str = "servers",
+    mode: str,
+    seed: int,
+    path: Path = ("matrix",),
+) -> Matrix:
     """The rounds of all pairs. A host that is client and server is not paired with itself. Raises SchemaError.
 
     The same seed gives the same rounds, in an order that it has drawn.
     """
-    for group in (clients, servers):
+    ends = (groups[clients], groups[servers])
+    for group in ends:
         if twice := [name for name, count in Counter(group).items() if count > 1]:
             raise SchemaError(path, f"the host {twice[0]} is there twice.", twice[0])
-    pairs = [(client, server) for client in clients for server in servers if client != server]
+    pairs = [(client, server) for client in ends[0] for server in ends[1] if client != server]
     if not pairs:
         problem = "there is no pair of two hosts."
-        if clients and servers:
-            problem = f"{clients[0]} would be client and server of the same pair, and there is no other."
+        if all(ends):
+            problem = f"{ends[0][0]} would be client and server of the same pair, and there is no other."
         raise SchemaError(path, problem)
     dice = random.Random(seed)
     dice.shuffle(pairs)
@@ -72,8 +90,15 @@ def plan(clients: Sequence[str], servers: Sequence[str], *, mode: str, seed: int
         rounds = colour(pairs, dice)
         dice.shuffle(rounds)
     least = {"together": 1, "sequential": len(pairs)}.get(mode) or lower_bound(pairs)
-    places = {pair: number for number, pair in enumerate((c, s) for c in clients for s in servers)}
-    return Matrix(mode, tuple(tuple(sorted(each, key=places.__getitem__)) for each in rounds), least)
+    places = {pair: number for number, pair in enumerate((c, s) for c in ends[0] for s in ends[1])}
+    ordered = [tuple(sorted(each, key=places.__getitem__)) for each in rounds]
+    return Matrix(mode, tuple(Round(each, taking_part(each, clients, servers)) for each in ordered), least)
+
+
+def taking_part(pairs: Iterable[Pair], clients: str, servers: str) -> dict[str, tuple[str, ...]]:
+    """The hosts of these pairs by group, in their order."""
+    sides = list(zip(*pairs, strict=True))
+    return {clients: tuple(dict.fromkeys(sides[0])), servers: tuple(dict.fromkeys(sides[1]))}
 
 
 def lower_bound(pairs: Sequence[Pair]) -> int:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ...module_utils._protocol import plan as worker_plan
@@ -50,7 +50,8 @@ class PointSummary:
     cannot know it. ``t0_groups`` are the groups whose processes start at T0. ``max_start_skew_us`` None: any skew is
     valid. ``parsers`` names for each group the parser of its outputs, or None. ``receivers`` are the groups whose
     received bytes count as goodput. ``evidence`` holds, by host, the least payload a completed sample has moved:
-    ``{rx_bytes, tx_bytes, exact}``.
+    ``{rx_bytes, tx_bytes, exact}``. ``groups`` are the hosts that take part, when they are not those of the plan: at a
+    round of a matrix, whose ``pairs`` (client, server) are measured in it.
     """
 
     parameters: Mapping[str, Any]
@@ -60,6 +61,8 @@ class PointSummary:
     parsers: Mapping[str, str | None]
     receivers: tuple[str, ...]
     evidence: Mapping[str, Mapping[str, Any]]
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    pairs: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,10 @@ class RunPlan:
     on_host_failure: str  # abort | retry | drop
     workers: Mapping[str, WorkerEntry]
 
+    def groups_at(self, point: int) -> Mapping[str, tuple[str, ...]]:
+        """Who takes part at a point."""
+        return self.points[point].groups or self.groups
+
     @property
     def expected_s(self) -> float | None:
         """Expected seconds in all windows together, None when a point's are unknown."""
@@ -115,7 +122,7 @@ class RunPlan:
 
         def essence(plan: RunPlan) -> tuple[Any, ...]:
             places = {name: (entry.address, entry.instance) for name, entry in plan.workers.items()}
-            points = [(point.parameters, point.evidence) for point in plan.points]
+            points = [(point.parameters, point.evidence, point.groups, point.pairs) for point in plan.points]
             programs = {name: _programs(entry.document) for name, entry in plan.workers.items()}
             return (
                 plan.workload,
@@ -160,7 +167,8 @@ def to_document(plan: RunPlan) -> dict[str, Any]:
 def _programs(document: Mapping[str, Any]) -> list[Any]:
     """What one host executes at each point, and from which input files."""
     return [
-        [
+        point
+        and [
             [(process["command"], process["sha256"]) for process in point["processes"]],
             {
                 name: _without_certificates(document["inputs"].get(sha256, ""))
@@ -186,7 +194,7 @@ def without_secrets(plan: RunPlan) -> dict[str, Any]:
     for worker in document["workers"].values():
         worker["document"] = {
             **worker["document"],
-            "points": [_masked(point) for point in worker["document"]["points"]],
+            "points": [point and _masked(point) for point in worker["document"]["points"]],
         }
     return {**document, "inputs": {}, "over": True}
 
@@ -237,6 +245,8 @@ def _plain_point(point: PointSummary) -> dict[str, Any]:
         "parsers": dict(point.parsers),
         "receivers": list(point.receivers),
         "evidence": {host: dict(figures) for host, figures in point.evidence.items()},
+        **({"groups": {name: list(hosts) for name, hosts in point.groups.items()}} if point.groups else {}),
+        **({"pairs": [list(pair) for pair in point.pairs]} if point.pairs else {}),
     }
 
 
@@ -251,13 +261,20 @@ def _from_document(document: Mapping[str, Any]) -> RunPlan:
         workload=document["workload"],
         groups={name: tuple(hosts) for name, hosts in document["groups"].items()},
         steps=tuple(Step(**step) for step in document["steps"]),
-        points=tuple(
-            PointSummary(**{**point, "t0_groups": tuple(point["t0_groups"]), "receivers": tuple(point["receivers"])})
-            for point in document["points"]
-        ),
+        points=tuple(_point_summary(point) for point in document["points"]),
         samples=tuple(Sample(**sample) for sample in document["samples"]),
         workers=workers,
     )
+
+
+def _point_summary(point: Mapping[str, Any]) -> PointSummary:
+    tuples = {
+        "t0_groups": tuple(point["t0_groups"]),
+        "receivers": tuple(point["receivers"]),
+        "groups": {name: tuple(hosts) for name, hosts in point.get("groups", {}).items()},
+        "pairs": tuple((client, server) for client, server in point.get("pairs", ())),
+    }
+    return PointSummary(**{**point, **tuples})
 
 
 def _digest(document: Mapping[str, Any]) -> str:

@@ -12,8 +12,8 @@ from typing import Any
 
 from ...module_utils._protocol import plan as worker_plan
 from ...module_utils._protocol.schema import Path, SchemaError
+from . import matrix, roles, template
 from . import parameters as declared_parameters
-from . import roles, template
 from . import workload as workloads
 from .host_plan import HostPlan
 from .hosts import Host, Member, Members, member_names, ports_of
@@ -47,8 +47,10 @@ class Bench:
 class PlannedPoint:
     """Raises SchemaError, blaming the suite's value where it has given one, else the workload."""
 
-    def __init__(self, bench: Bench, given: Mapping[str, tuple[Any, Path]]) -> None:
+    def __init__(self, bench: Bench, given: Mapping[str, tuple[Any, Path]], round_: matrix.Round | None = None) -> None:
         self._bench = bench
+        self._round = round_
+        self._groups = round_.groups if round_ else bench.groups
         self._workload = bench.workload
         self._given = given
         self._places = {name: given[name][1] for name in given}
@@ -79,7 +81,7 @@ class PlannedPoint:
                     index=index,
                     ports=ports_of(group, bench.hosts[host].first_port, self._names, _place(name)),
                 )
-                for index, host in enumerate(bench.groups[name])
+                for index, host in enumerate(self._groups[name])
             ]
             for name, group in self._workload["groups"].items()
         }
@@ -109,7 +111,8 @@ class PlannedPoint:
             keep=self._bench.keep,
             read_file=self._bench.read_file,
         )
-        return planner.point(self._workload["groups"][group], _place(group))
+        point = planner.point(self._workload["groups"][group], _place(group))
+        return {**point, "retries": "later"} if self._round else point
 
     def _summary(self) -> PointSummary:
         groups = self._workload["groups"]
@@ -121,6 +124,8 @@ class PlannedPoint:
             parsers={name: group["parser"] for name, group in groups.items()},
             receivers=tuple(self._workload["receivers"]),
             evidence=self._scenario.evidence if self._scenario else {},
+            groups=self._round.groups if self._round else {},
+            pairs=self._round.pairs if self._round else (),
         )
 
     def _estimate_s(self) -> float | None:

@@ -28,7 +28,7 @@ def check(workload: Mapping[str, Any], groups: Groups, hosts: Mapping[str, Host]
             raise SchemaError(("groups", name), problem, groups)
         _check_count(name, group["hosts"], groups[name])
     _check_roles(groups, hosts)
-    _check_instances([hosts[name] for members in groups.values() for name in members])
+    check_instances([hosts[name] for members in groups.values() for name in members])
 
 
 def _check_count(name: str, bounds: Mapping[str, Any], members: Sequence[str]) -> None:
@@ -54,7 +54,8 @@ def _check_roles(groups: Groups, hosts: Mapping[str, Host]) -> None:
             role[host] = name
 
 
-def _check_instances(hosts: Sequence[Host]) -> None:
+def check_instances(hosts: Sequence[Host]) -> None:
+    """Hosts on one machine have a worker each. Raises SchemaError."""
     seen: dict[tuple[str, str], str] = {}
     for host in hosts:
         key = (host.machine or host.name, host.instance)

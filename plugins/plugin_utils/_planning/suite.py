@@ -29,12 +29,26 @@ from ...module_utils._protocol.schema import (
     optional,
     text,
 )
+from . import matrix
 from .parameters import PARAMETER_NAME
 from .plan import Sample
 from .quantities import duration_s, integer
-from .workload import STEPS
+from .workload import GROUP_NAME, STEPS
 
 MAXIMUM_SAMPLES = 100_000
+
+MATRIX = Record(
+    mode=(choice(*matrix.MODES), "isolated"),
+    clients=(GROUP_NAME, "clients"),
+    servers=(GROUP_NAME, "servers"),
+)
+
+
+def _matrix(value: Any, path: Path) -> Any:
+    """A mode, or a mapping with more of it."""
+    by_kind = schema.either(text=lambda mode, here: MATRIX({"mode": mode}, here), mapping=MATRIX, nothing=anything)
+    return by_kind(value, path)
+
 
 SUITE = Record(
     schema=(integer(minimum=1, maximum=1), 1),
@@ -50,6 +64,7 @@ SUITE = Record(
     max_start_skew=(optional(duration_s), None),
     on_host_failure=(choice("abort", "retry", "drop"), "abort"),
     steps=(optional(STEPS), None),
+    matrix=(_matrix, None),
 )
 
 

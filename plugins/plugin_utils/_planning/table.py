@@ -10,10 +10,12 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from . import template
+from .matrix import PAIRS
 from .plan import HIDDEN, RunPlan
 from .units import format_duration
 
 MOST_SAMPLES = 20
+MOST_PAIRS = 4
 
 
 def describe(plan: RunPlan, *, commands: bool) -> list[str]:
@@ -24,12 +26,23 @@ def describe(plan: RunPlan, *, commands: bool) -> list[str]:
     ]
     lines += [f"  {group}: {', '.join(hosts)}" for group, hosts in plan.groups.items()]
     lines.append("  steps: " + " → ".join(f"{step.group} {step.state}" for step in plan.steps))
+    lines += _matrix(plan)
     expected = "unknown" if plan.expected_s is None else format_duration(round(plan.expected_s, 3))
     lines.append(f"  expected: {expected} of measurement, beside the steps around it")
     lines += [f"  {line}" for line in _table(plan)]
     if commands:
         lines += list(_commands(plan))
     return lines
+
+
+def _matrix(plan: RunPlan) -> list[str]:
+    """``matrix: 12 pairs in 4 rounds of up to 3 at a time``."""
+    rounds = {point.pairs for point in plan.points if point.pairs}
+    if not rounds:
+        return []
+    pairs, most = sum(len(each) for each in rounds), max(len(each) for each in rounds)
+    at_once = "one at a time" if most == 1 else f"up to {most} at a time"
+    return [f"  matrix: {_count(pairs, 'pair')} in {_count(len(rounds), 'round')}, {at_once}"]
 
 
 def _count(number: int, noun: str) -> str:
@@ -47,15 +60,22 @@ def varied(plan: RunPlan) -> list[str]:
 
 
 def _table(plan: RunPlan) -> list[str]:
-    columns = varied(plan)
-    rows = [["sample", "point", "repeat", *columns, "expected"]]
+    columns = [name for name in varied(plan) if name != PAIRS]
+    with_pairs = ["pairs"] if any(point.pairs for point in plan.points) else []
+    rows = [["sample", "point", "repeat", *columns, *with_pairs, "expected"]]
     for sample in plan.samples[:MOST_SAMPLES]:
         point = plan.points[sample.point]
         seconds = "?" if point.expected_s is None else f"{point.expected_s:.1f} s"
         values = [template.as_text(point.parameters[name]) for name in columns]
+        values += [_pairs(point.pairs) for _column in with_pairs]
         rows.append([str(sample.sample), str(sample.point), str(sample.repeat), *values, seconds])
     left = len(plan.samples) - MOST_SAMPLES
     return [*_aligned(rows), *([f"… and {left} more"] if left > 0 else [])]
+
+
+def _pairs(pairs: Sequence[tuple[str, str]]) -> str:
+    named = [f"{client}>{server}" for client, server in pairs[:MOST_PAIRS]]
+    return " ".join([*named, *([f"… {len(pairs)} in all"] if len(pairs) > MOST_PAIRS else [])])
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -68,6 +88,8 @@ def _commands(plan: RunPlan) -> Iterator[str]:
     for host, worker in plan.workers.items():
         before = None
         for number, point in enumerate(worker.document["points"]):
+            if point is None:
+                continue
             shown = [
                 "{} {}".format(
                     " ".join(

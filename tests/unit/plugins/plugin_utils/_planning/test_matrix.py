@@ -19,12 +19,18 @@ def named(prefix: str, number: int) -> list[str]:
 
 
 def planned(clients: int, servers: int, both: int, *, mode: str = "isolated", seed: int = 1) -> matrix.Matrix:
-    return matrix.plan(
-        named("c", clients) + named("b", both), named("s", servers) + named("b", both), mode=mode, seed=seed
-    )
+    return of(named("c", clients) + named("b", both), named("s", servers) + named("b", both), mode=mode, seed=seed)
 
 
-def check_rounds(pairs: list[matrix.Pair], rounds: list[list[matrix.Pair]]) -> None:
+def of(clients: list[str], servers: list[str], *, mode: str = "isolated", seed: int = 1) -> matrix.Matrix:
+    return matrix.plan({"clients": clients, "servers": servers}, mode=mode, seed=seed)
+
+
+def rounds_of(found: matrix.Matrix) -> list[tuple[matrix.Pair, ...]]:
+    return [each.pairs for each in found.rounds]
+
+
+def check_rounds(pairs: list[matrix.Pair], rounds) -> None:
     for each in rounds:
         hosts = [host for pair in each for host in pair]
         assert len(hosts) == len(set(hosts)), f"a host is in two pairs of {each}"
@@ -34,7 +40,7 @@ def check_rounds(pairs: list[matrix.Pair], rounds: list[list[matrix.Pair]]) -> N
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32))
 def test_clients_and_servers_need_the_larger_number_of_rounds(clients, servers, seed):
     found = planned(clients, servers, 0, seed=seed)
-    check_rounds(list(itertools.product(named("c", clients), named("s", servers))), found.rounds)
+    check_rounds(list(itertools.product(named("c", clients), named("s", servers))), rounds_of(found))
     assert len(found.rounds) == found.least == max(clients, servers)
 
 
@@ -48,7 +54,7 @@ def test_hosts_that_are_both_need_one_round_more_at_most(clients, servers, both,
         for other in named("s", servers) + named("b", both)
         if one != other
     ]
-    check_rounds(expected, found.rounds)
+    check_rounds(expected, rounds_of(found))
     assert found.least <= len(found.rounds) <= found.least + 1
 
 
@@ -76,8 +82,13 @@ def test_the_lower_bound_is_the_optimum_where_it_is_known():
     assert len(planned(0, 0, 4).rounds) == 6
 
 
+def test_the_members_of_a_round_stand_in_the_order_of_their_pairs():
+    for each in planned(4, 3, 2).rounds:
+        assert tuple(zip(each.groups["clients"], each.groups["servers"], strict=True)) == each.pairs
+
+
 def test_sequential_and_together():
-    assert [len(each) for each in planned(2, 3, 0, mode="sequential").rounds] == [1] * 6
+    assert [len(each.pairs) for each in planned(2, 3, 0, mode="sequential").rounds] == [1] * 6
     found = planned(2, 3, 0, mode="together")
     assert len(found.rounds) == 1
     assert len(found.pairs) == 6
@@ -87,20 +98,20 @@ def test_sequential_and_together():
 def test_the_seed_decides_the_order(mode):
     assert planned(4, 3, 2, mode=mode) == planned(4, 3, 2, mode=mode)
     if mode != "together":
-        assert len({planned(4, 3, 2, mode=mode, seed=seed).rounds for seed in range(5)}) > 1
+        assert len({tuple(rounds_of(planned(4, 3, 2, mode=mode, seed=seed))) for seed in range(5)}) > 1
 
 
 def test_a_hundred_clients_and_ten_servers_take_less_than_a_second():
-    began = time.perf_counter()
+    began = time.process_time()
     assert len(planned(100, 10, 0).rounds) == 100
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 1.0
 
 
 def test_a_host_cannot_measure_itself():
     with pytest.raises(SchemaError, match="a would be client and server of the same pair, and there is no other"):
-        matrix.plan(["a"], ["a"], mode="isolated", seed=1)
-    assert matrix.plan(["a", "b"], ["a"], mode="isolated", seed=1).pairs == [("b", "a")]
+        of(["a"], ["a"])
+    assert of(["a", "b"], ["a"]).pairs == [("b", "a")]
     with pytest.raises(SchemaError, match="there is no pair of two hosts"):
-        matrix.plan([], ["a"], mode="isolated", seed=1)
+        of([], ["a"])
     with pytest.raises(SchemaError, match="the host a is there twice"):
-        matrix.plan(["a", "a"], ["b"], mode="isolated", seed=1)
+        of(["a", "a"], ["b"])
