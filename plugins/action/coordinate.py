@@ -64,17 +64,18 @@ class ActionModule(ActionBase):
             return {"changed": False, "skipped": True, "msg": "check mode: the plan was shown, no process is touched"}
         folder, plan = self._read(arguments["plan"])
         plan = self._with_steps(plan, arguments["steps"])
-        self._refuse_smaller(plan)
+        absent = self._absent(plan)
         options = Options(until=arguments["until"], lease_s=arguments["lease"])
         progress = self._progress(plan)
         try:
-            endpoints = self._endpoints(plan)
+            endpoints = self._endpoints(plan, absent)
             coordinator = Coordinator(
                 plan,
                 folder=folder,
                 endpoints=endpoints,
                 progress=progress,
                 options=options,
+                absent=dict.fromkeys(absent, "it failed earlier in this play"),
                 versions={
                     "collection": collection_version(collection_root()),
                     "ansible-core": ansible_version,
@@ -115,12 +116,7 @@ class ActionModule(ActionBase):
     def _with_steps(self, plan: RunPlan, steps: list[dict[str, Any]] | None) -> RunPlan:
         if steps is None:
             return plan
-        known = {
-            (worker.group, state["name"])
-            for worker in plan.workers.values()
-            for point in worker.document["points"]
-            for state in point["states"]
-        }
+        known = {(name, state) for name, group in plan.workload["groups"].items() for state in group["states"]}
         chosen = []
         for each in steps:
             step = (each.get("group"), each.get("state"))
@@ -132,20 +128,24 @@ class ActionModule(ActionBase):
             chosen.append(Step(*(str(word) for word in step)))
         return replace(plan, steps=tuple(chosen))
 
-    def _refuse_smaller(self, plan: RunPlan) -> None:
-        """A benchmark that is silently smaller than planned is wrong."""
+    def _absent(self, plan: RunPlan) -> list[str]:
+        """Planned hosts that this play has not. A benchmark that is silently smaller than planned is wrong; of a matrix
+        their pairs are lost, and not silently."""
         here = list(self._variables.get("ansible_play_hosts", []))
         if list(self._variables.get("ansible_play_batch", here)) != here:
             raise self._fail(
                 "this play has 'serial', so its hosts come in batches; a barrier needs all of them: remove 'serial'"
             )
-        if lost := [host for host in plan.workers if host not in here]:
+        lost = [host for host in plan.workers if host not in here]
+        if lost and not any(point.pairs for point in plan.points):
             raise self._fail(
                 f"planned hosts are not in this play any more: {', '.join(lost)}. "
                 "They failed earlier, or the play has other hosts; repair them and run again"
             )
 
-    def _endpoints(self, plan: RunPlan) -> dict[str, Endpoint]:
+        return lost
+
+    def _endpoints(self, plan: RunPlan, absent: list[str]) -> dict[str, Endpoint]:
         hostvars = self._variables["hostvars"]
         first = hostvars[self._variables["inventory_hostname"]]
         own = {*first, *C.MAGIC_VARIABLE_MAPPING["remote_addr"]}  # core fills in the address of the first host
@@ -160,6 +160,7 @@ class ActionModule(ActionBase):
                 address=worker.address,
             )
             for host, worker in plan.workers.items()
+            if host not in absent
         }
 
     def _progress(self, plan: RunPlan) -> Progress:

@@ -71,7 +71,7 @@ class ActionModule(ActionBase):
     def _planned(self, arguments: dict[str, Any]) -> dict[str, Any]:
         suite = self._loaded("suite", arguments["suite"])
         chosen = self._loaded("workload", arguments["workload"] or suite.get("workload"))
-        groups, hosts = self._hosts(arguments["groups"], chosen)
+        groups, hosts = self._hosts(arguments["groups"], chosen, whole=not suite.get("matrix"))
         created = time.gmtime()
         results = Path(arguments["results"]).expanduser().absolute()
         asked_for = _asked_for(arguments["run_id"], arguments["resume"], results)
@@ -141,7 +141,10 @@ class ActionModule(ActionBase):
         except (AnsibleError, OSError, UnicodeDecodeError) as problem:
             raise SchemaError(place, f"the file {name} cannot be read: {_one_line(problem)}", name) from problem
 
-    def _hosts(self, given: Any, chosen: Mapping[str, Any]) -> tuple[dict[str, list[str]], dict[str, Host]]:
+    def _hosts(
+        self, given: Any, chosen: Mapping[str, Any], *, whole: bool
+    ) -> tuple[dict[str, list[str]], dict[str, Host]]:
+        """Who takes part; ``whole``: a host that the play has lost is refused."""
         named = chosen.get("groups")
         wanted = given or {name: name for name in (named if isinstance(named, Mapping) else ())}
         self._documents.setdefault("groups", wanted)
@@ -151,7 +154,7 @@ class ActionModule(ActionBase):
             batch=list(self._variables["ansible_play_batch"]),
             groups=self._variables["groups"],
         )
-        groups = inventory.bind(wanted, play)
+        groups = inventory.bind(wanted, play, whole=whole)
         names = [name for members in groups.values() for name in members]
         of_the_play = self._of_the_play()
         self._documents["hosts"] = {name: self._host_variables(name, of_the_play) for name in names}

@@ -27,9 +27,11 @@ from .collect import Collected, collect
 from .endpoint import Endpoint
 from .errors import CoordinatorError, Interrupted
 from .fleet import Fleet
+from .lines import lost_line
 from .progress import Progress
 from .record import NAME as RECORD_NAME
 from .record import Record, utc, wall_minus_mono_ns
+from .rounds import Agenda, Pairs
 from .sample import SampleWalk
 from .signals import on_interrupt
 from .text import clean
@@ -75,15 +77,20 @@ class Coordinator:
         progress: Progress,
         options: Options,
         versions: Mapping[str, str],
+        absent: Mapping[str, str] | None = None,
     ) -> None:
         self._plan = plan
+        self._absent = dict(
+            absent or {}
+        )  # hosts that cannot take part, with the reason: of a matrix, their pairs are lost
         self._folder = folder
-        self._endpoints = endpoints
+        self._endpoints = {host: endpoint for host, endpoint in endpoints.items() if host not in self._absent}
         self._progress = progress
         self._options = options
         self._versions = versions
         self._before: dict[str, Bound] = {}
         self._sample: SampleWalk | None = None
+        self._agenda: Agenda | None = None
         self._unheard: list[tuple[str, str, dict[str, Any]]] = []  # came after a greeting, before there was a sample
         self._stopping: str | None = None
 
@@ -99,13 +106,13 @@ class Coordinator:
         ticker = asyncio.create_task(self._tick())
         try:
             on_interrupt(self._interrupt)
-            await self._unless_interrupted(self._fleet.open())
+            await self._unless_interrupted(self._open())
             if record.past:
                 self._take_up(record)
             else:
                 record.write("run", **self._about())
                 begun = True
-            await self._walk_all(record, outcome)
+            await (self._walk_rounds if self._rounds else self._walk_all)(record, outcome)
             if outcome.verdict != "paused":
                 await self._bring_home(record, outcome)
         finally:
@@ -153,6 +160,33 @@ class Coordinator:
                 lead_factor = min(LEAD_FACTOR_LIMIT, 2 * lead_factor)  # whoever was late gets longer
         outcome.verdict = "partial" if outcome.reason else "ok"
 
+    async def _walk_rounds(self, record: Record, outcome: Outcome) -> None:
+        """Every pair of a matrix that has no ``ok`` yet, in rounds, as long as the retry budget allows."""
+        self._before = await self._fleet.survey(self._endpoints)
+        outcome.samples += [event for event in record.past if event["event"] == "sample"]
+        left_behind = record.left_behind()
+        self._agenda = Agenda.of(self._plan, self._absent, outcome.samples, left_behind and record.last("begin"))
+        lead_factor = 1
+        while task := self._agenda.next():
+            if task.reason:
+                outcome.samples.append(lost_line(self._plan, task.key, task.pairs, task.reason))
+                record.write("sample", **outcome.samples[-1])
+                continue
+            line = await self._walk(record, task.key, lead_factor, task.pairs)
+            if line is None:
+                record.write("paused", until=self._options.until)
+                outcome.verdict = "paused"
+                return
+            outcome.samples.append(line)
+            if self._stopping:
+                outcome.verdict, outcome.reason = line["verdict"], line["reason"]
+                return
+            self._agenda.told(line, free=task.key == left_behind)
+            if line["verdict"] == "invalid":
+                lead_factor = min(LEAD_FACTOR_LIMIT, 2 * lead_factor)
+        outcome.reason = "; ".join(dict.fromkeys(self._agenda.lost)) or None
+        outcome.verdict = "partial" if outcome.reason else "ok"
+
     def _take_up(self, record: Record) -> None:
         """Says what is there already, on the terminal and in the record. A walk split on purpose just goes on."""
         if record.past[-1]["event"] == "paused":
@@ -168,7 +202,9 @@ class Coordinator:
     def _goes_on_after(self, verdict: str) -> bool:
         return verdict == "invalid" or (verdict == "failed" and self._plan.on_host_failure == "retry")
 
-    async def _walk(self, record: Record, key: tuple[int, int], lead_factor: int) -> dict[str, Any] | None:
+    async def _walk(
+        self, record: Record, key: tuple[int, int], lead_factor: int, pairs: Pairs | None = None
+    ) -> dict[str, Any] | None:
         await self._fleet.whole()
         self._sample = SampleWalk(
             self._plan,
@@ -179,6 +215,7 @@ class Coordinator:
             before=self._before,
             lead_factor=lead_factor,
             lease_s=self._options.lease_s,
+            pairs=pairs,
         )
         for said in self._unheard:
             self._sample.heard(*said)
@@ -215,7 +252,11 @@ class Coordinator:
     # What comes from outside
 
     def _heard(self, host: str, kind: str, message: dict[str, Any]) -> None:
+        if self._agenda and kind == "gone":
+            self._agenda.away.add(host)
         if kind == "attached":
+            if self._agenda:
+                self._agenda.away.discard(host)
             self._progress.note(f"{host}: attached again ({clean(message['reason'])})")
         if self._sample:
             self._sample.heard(host, kind, message)
@@ -246,11 +287,23 @@ class Coordinator:
 
     # Who takes part
 
+    @property
+    def _rounds(self) -> bool:
+        return any(point.pairs for point in self._plan.points)
+
+    async def _open(self) -> None:
+        """Attaches to the hosts. Those of a matrix that cannot take part cost their pairs, and no more."""
+        for host, why in (await self._fleet.open(all_needed=not self._rounds)).items():
+            self._absent[host] = why
+        for host, why in self._absent.items():
+            self._endpoints.pop(host, None)
+            self._progress.note(f"{host} cannot take part, its pairs are lost: {why}")
+
     def _make_fleet(self) -> Fleet:
         return Fleet(
             run_id=self._plan.run_id,
             coordinator=f"{platform.node().split('.')[0] or 'control'}-{os.getpid()}-{secrets.token_hex(4)}",
-            endpoints=self._endpoints,
+            endpoints=dict(self._endpoints),
             plans={host: (entry.sha256, entry.encoded) for host, entry in self._plan.workers.items()},
             lease_s=self._options.lease_s,
             on_event=self._heard,
@@ -271,7 +324,7 @@ class Coordinator:
     def _about(self) -> dict[str, Any]:
         hosts = {}
         for host, worker in self._plan.workers.items():
-            told = self._fleet.greetings[host]["host"] or {}
+            told = self._fleet.greetings.get(host, {}).get("host") or {}
             hosts[host] = {**told, "address": worker.address, "group": worker.group, "index": worker.index}
         return {
             "run_id": self._plan.run_id,

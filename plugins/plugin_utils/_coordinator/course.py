@@ -6,26 +6,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from .._planning.plan import RunPlan
 from .walk import Course, Step
 
 
-def course_of(plan: RunPlan, point: int) -> Course:
-    """The steps of this grid point with each state's entry and its longest deadline among the group's workers."""
+def course_of(plan: RunPlan, point: int, hosts: Collection[str] | None = None) -> Course:
+    """The steps of this grid point with each state's entry and its longest deadline among the group's workers.
+
+    ``hosts``: only these take part.
+    """
+    groups = {
+        group: tuple(host for host in members if hosts is None or host in hosts)
+        for group, members in plan.groups_at(point).items()
+    }
     states: dict[str, tuple[str, ...]] = {}
     entries: dict[tuple[str, str], str] = {}
     deadlines: dict[tuple[str, str], float] = {}
-    for worker in plan.workers.values():
-        document = worker.document["points"][point]
+    for group, host in ((group, host) for group, members in groups.items() for host in members):
+        document = plan.workers[host].document["points"][point]
         by_itself = document["stop"]["rule"] == "exit" or document["stop"].get("after_s") is not None
-        states[worker.group] = tuple(state["name"] for state in document["states"])
+        states[group] = tuple(state["name"] for state in document["states"])
         for state in document["states"]:
-            key = (worker.group, state["name"])
+            key = (group, state["name"])
             comes = state["name"] == "done" and by_itself
             entries[key] = "by_itself" if comes else state.get("entry", "at_once")
             deadlines[key] = max(deadlines.get(key, 0.0), state["deadline_s"])
     steps = ((step.group, step.state) for step in plan.steps)
-    return Course(tuple(Step(*key, entries[key], deadlines[key]) for key in steps), plan.groups, states)
+    return Course(tuple(Step(*key, entries[key], deadlines[key]) for key in steps), groups, states)
 
 
 def lease_s(course: Course, host: str, position: int, margin_s: float) -> float:

@@ -62,8 +62,11 @@ class Fleet:
 
     # All together
 
-    async def open(self) -> None:
-        """Delivers the plans and attaches to every worker. Raises CoordinatorError naming every host that failed."""
+    async def open(self, *, all_needed: bool = True) -> dict[str, str]:
+        """Delivers the plans and attaches to every worker; returns hosts that failed, with the reason.
+
+        Raises CoordinatorError naming every host that failed, when all are needed or none is there.
+        """
         gate = asyncio.Semaphore(PARALLEL)
 
         async def one(host: str) -> None:
@@ -78,10 +81,12 @@ class Fleet:
         for problem in problems:
             if not isinstance(problem, HostError):
                 raise problem
-        if problems:
+        if problems and (all_needed or len(problems) == len(hosts)):
             raise CoordinatorError(
                 f"{len(problems)} of {len(hosts)} hosts cannot take part:\n  " + "\n  ".join(str(p) for p in problems)
             )
+
+        return {problem.host: problem.problem for problem in problems if isinstance(problem, HostError)}
 
     async def close(self, *, finish: bool) -> None:
         """Lets go of every worker; ``finish`` tells them that the run is over. Never raises."""

@@ -10,6 +10,7 @@ Instants are on the coordinator's monotonic clock, those inside ``hosts`` on tha
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from .._planning.plan import RunPlan
 from .clock import Bound, Skew
 from .measured import HostFacts, Measured, measure
 from .record import utc, wall_minus_mono_ns
+from .rounds import Pairs
 from .walk import Course, Walk
 
 
@@ -35,9 +37,10 @@ def sample_line(
 ) -> dict[str, Any]:
     """The line of a walk that is over. ``facts`` are the workers' own, checked; ``key`` is (sample, attempt)."""
     planned = plan.samples[key[0]]
+    pairs = [list(pair) for pair in plan.points[planned.point].pairs if set(pair) <= set(course.hosts)]
     point = plan.points[planned.point]
     hosts = {
-        host: HostFacts(plan.workers[host].group, known, before.get(host), after.get(host))
+        host: HostFacts(course.group_of(host), known, before.get(host), after.get(host))
         for host, known in facts.items()
     }
     measured = measure(hosts, point.t0_groups)
@@ -50,6 +53,7 @@ def sample_line(
         "point": planned.point,
         "repeat": planned.repeat,
         "parameters": dict(point.parameters),
+        **({"pairs": pairs} if pairs else {}),
         "started_utc": utc((t0_ns or began_ns) + wall_ns),
         "verdict": verdict,
         "reason": reason,
@@ -69,7 +73,27 @@ def sample_line(
         "lost_window_s": None if measured.lost_window_ns is None else measured.lost_window_ns / 1e9,
         "control_packets": sum(packets) if packets else None,
         "barriers": barriers,
-        "hosts": {host: _host(plan, host, state, course, hosts.get(host)) for host in course.hosts},
+        "hosts": {host: _host(plan, planned.point, host, state, course, hosts.get(host)) for host in course.hosts},
+    }
+
+
+def lost_line(plan: RunPlan, key: tuple[int, int], pairs: Pairs, reason: str) -> dict[str, Any]:
+    """The line of pairs that nobody could walk."""
+    planned = plan.samples[key[0]]
+    return {
+        "sample": key[0],
+        "attempt": key[1],
+        "point": planned.point,
+        "repeat": planned.repeat,
+        "parameters": dict(plan.points[planned.point].parameters),
+        "pairs": [list(pair) for pair in pairs],
+        "started_utc": utc(time.time_ns()),
+        "verdict": "failed",
+        "reason": reason,
+        "start_skew_us": None,
+        "window_s": None,
+        "barriers": [],
+        "hosts": {},
     }
 
 
@@ -100,13 +124,13 @@ def _verdict(
     return verdict, f"{reason}; stderr: {' / '.join(last)}" if last else reason
 
 
-def _host(plan: RunPlan, host: str, state: Walk, course: Course, known: HostFacts | None) -> dict[str, Any]:
-    worker = plan.workers[host]
+def _host(plan: RunPlan, point: int, host: str, state: Walk, course: Course, known: HostFacts | None) -> dict[str, Any]:
+    group = course.group_of(host)
     offset = known.offset() if known else None
-    done = state.rank(host) == len(course.states[worker.group]) - 1
+    done = state.rank(host) == len(course.states[group]) - 1
     return {
-        "group": worker.group,
-        "index": worker.index,
+        "group": group,
+        "index": plan.groups_at(point)[group].index(host),
         "verdict": "done" if done else "failed" if host == state.culprit else "aborted" if known else "lost",
         "reason": state.reason if host == state.culprit else None,
         "offset_ns": offset.middle_ns if offset else None,

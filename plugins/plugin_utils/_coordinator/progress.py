@@ -46,8 +46,9 @@ class Progress:
     def live(self) -> bool:
         return self.columns is not None
 
-    def begin(self, sample: int, attempt: int) -> None:
+    def begin(self, sample: int, attempt: int, groups: dict[str, int] | None = None) -> None:
         self.sample, self.attempt, self.t0_at = sample, attempt, None
+        self.groups = groups or self.groups
         self.reached = {group: {} for group in self.groups}
         self._began = time.monotonic()
         self._over = False

@@ -25,6 +25,7 @@ from .fleet import Fleet
 from .lines import headline, sample_line
 from .progress import Progress
 from .record import Record
+from .rounds import Pairs
 from .text import clean, one_line
 
 MARGIN_S = 3.0  # workers keep the deadlines; the coordinator only waits a little longer for them to say so
@@ -48,11 +49,13 @@ class SampleWalk:
         before: dict[str, Bound],
         lead_factor: int,
         lease_s: float,
+        pairs: Pairs | None = None,
     ) -> None:
         self._plan = plan
         self._key = key
         self._point = plan.samples[key[0]].point
-        self._course = course_of(plan, self._point)
+        self._pairs = pairs
+        self._course = course_of(plan, self._point, {host for pair in pairs for host in pair} if pairs else None)
         self._fleet = fleet
         self._record = record
         self._progress = progress
@@ -73,9 +76,10 @@ class SampleWalk:
         """Walks to the end and returns the record's line; or, once every step of the state ``until`` is
         complete, None.
         """
-        self._progress.begin(*self._key)
+        self._progress.begin(*self._key, {group: len(hosts) for group, hosts in self._course.groups.items()})
         self._take_up()
-        self._record.write("begin", sample=self._key[0], attempt=self._key[1])
+        more = {"pairs": self._pairs} if self._pairs else {}
+        self._record.write("begin", sample=self._key[0], attempt=self._key[1], **more)
         self._step(walking.Begin())
         try:
             while not self._state.finished:
@@ -91,14 +95,20 @@ class SampleWalk:
 
     def heard(self, host: str, kind: str, message: Mapping[str, Any]) -> None:
         """What the fleet has to say: a report of a worker, a host attached again, a host gone."""
+        if host not in self._course.hosts:
+            return
         if kind == "attached":
             self._returning.add(host)
-            idle = (message["status"]["sample"], message["status"]["attempt"]) < self._key
+            idle = self._turn(message["status"]["sample"], message["status"]["attempt"]) < self._turn(*self._key)
             self._events.put_nowait(walking.Attached(host, idle=idle))
         elif kind == "gone":
             self._events.put_nowait(walking.Gone(host, one_line(message["reason"], limit=1000)))
         elif (message["sample"], message["attempt"]) == self._key:
             self._reported(host, message)
+
+    def _turn(self, sample: int, attempt: int) -> tuple[int, int]:
+        """What comes later is larger: of a matrix all first attempts come before the second ones."""
+        return (attempt, sample) if self._pairs else (sample, attempt)
 
     def abort(self, why: str) -> None:
         self._events.put_nowait(walking.Abort(why))

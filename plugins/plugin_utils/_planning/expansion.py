@@ -129,6 +129,9 @@ def _rounds(
             " server; all pairs cannot run together. Use isolated or sequential."
         )
         raise SchemaError(path, problem, wanted)
+    if workload["scenario"] and wanted["mode"] != "sequential" and len(found.pairs) > 1:
+        problem = f"the scenario of {workload['name']} joins every client with every server; use matrix: sequential."
+        raise SchemaError(path, problem, wanted)
     for each in found.rounds:
         roles.check(workload, each.groups, hosts)
     roles.check_instances([hosts[name] for name in dict.fromkeys(host for pair in found.pairs for host in pair)])

@@ -96,12 +96,12 @@ class Play:
     groups: Mapping[str, Sequence[str]]
 
 
-def bind(given: Mapping[str, Any], play: Play) -> dict[str, list[str]]:
+def bind(given: Mapping[str, Any], play: Play, *, whole: bool = True) -> dict[str, list[str]]:
     """For each group of the workload its hosts, in the inventory's order, or in that of the given list.
 
     A value is the name of a group or host, several of them joined by ``:`` or ``,``, or a list of such. Of an
     inventory group the hosts of this play count. Raises SchemaError for unknown names, and for hosts that the play
-    has not or has lost.
+    has not or has lost; without ``whole`` lost ones are let in, to be told of.
     """
     if set(play.batch) != set(play.left):
         raise SchemaError(
@@ -109,7 +109,7 @@ def bind(given: Mapping[str, Any], play: Play) -> dict[str, list[str]]:
         )
     bound = {name: _hosts(value, play, name) for name, value in given.items()}
     lost = [host for hosts in bound.values() for host in hosts if host not in play.left]
-    if lost:
+    if lost and whole:
         problem = (
             f"lost earlier in this play: {', '.join(lost)}. A benchmark that is silently smaller would be wrong;"
             " repair them and run again."

@@ -6,6 +6,7 @@
 
     results/<run_id>/            results/latest is a link to the newest
       plan.json  coordinator.jsonl  manifest.json  samples.csv  summary.json  report.html
+      pairs.csv  export.json (of a matrix)
       hosts/<host>/<NNNN>[.<attempt>]/…     journal/<host>.jsonl
 
 What lies under ``hosts/`` and ``journal/`` was written by workers: it is read with limits, only regular files inside
@@ -77,6 +78,14 @@ class ResultFolder:
     @property
     def summary(self) -> Path:
         return self.path / "summary.json"
+
+    @property
+    def pairs(self) -> Path:
+        return self.path / "pairs.csv"
+
+    @property
+    def export(self) -> Path:
+        return self.path / "export.json"
 
     @property
     def report(self) -> Path:

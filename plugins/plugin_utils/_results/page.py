@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from . import heatmap
 from .records import Run
 from .samples import Measured
 from .show import digits, like, micros, scaled
@@ -28,6 +29,7 @@ def body(summary: Summary, measured: Sequence[Measured]) -> str:
             "<main>\n",
             _notes(summary),
             _results(summary),
+            heatmap.section(summary),
             _sample_section(measured),
             _samples(summary, measured),
             _excluded(summary),

@@ -20,6 +20,8 @@ from . import folder as folders
 from .charts import ChartBudget, sample_chart
 from .errors import MissingLibrary
 from .folder import ResultFolder
+from .pairs import by_pair, export
+from .pairs import to_csv as pairs_csv
 from .records import Run, read_run
 from .report import render
 from .samples import Measured, measure, row, to_csv
@@ -43,7 +45,7 @@ class Published:
 
 def publish(folder: ResultFolder) -> Published:
     """Write samples.csv, summary.json, manifest.json and report.html. Raises FolderError."""
-    run = read_run(folder)
+    run = by_pair(read_run(folder))
     budget = ChartBudget.of(samples=len(run.samples), hosts=max((len(s.hosts) for s in run.samples), default=1))
     measured, rows, charts = [], [], []
     for sample in run.samples:
@@ -57,6 +59,11 @@ def publish(folder: ResultFolder) -> Published:
         folders.write(folder.summary, _json(document(summary))),
         folders.write(folder.manifest, _json(manifest(run, summary))),
     ]
+    if any(sample.pairs for sample in run.samples):
+        changed += [
+            folders.write(folder.pairs, pairs_csv(summary)),
+            folders.write(folder.export, _json(export(folder, run))),
+        ]
     warnings = []
     try:
         t_quantile(1)

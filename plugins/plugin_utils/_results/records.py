@@ -24,6 +24,7 @@ from .folder import ResultFolder
 from .text import plain_document
 
 VERDICTS = ("ok", "failed", "aborted", "invalid")
+Pair = tuple[str, str]  # (client, server)
 
 
 @dataclass(frozen=True)
@@ -106,11 +107,14 @@ class Sample:
     control_packets: int | None = None
     barriers: tuple[Barrier, ...] = ()
     hosts: Mapping[str, HostSample] = field(default_factory=dict)
+    pairs: tuple[Pair, ...] = ()  # of a matrix, those that took part
+    part: str = ""  # which pair of its round
+    planned_point: int | None = None  # of the plan, where points have been taken apart
 
     @property
     def key(self) -> str:
-        """``3`` or, from the second attempt on, ``3.2``."""
-        return str(self.sample) if self.attempt <= 1 else f"{self.sample}.{self.attempt}"
+        """``3``, from the second attempt on ``3.2``; of a round's second pair ``3b``, ``3b.2``."""
+        return f"{self.sample}{self.part}" + (f".{self.attempt}" if self.attempt > 1 else "")
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,7 @@ class Point:
     t0_groups: tuple[str, ...] = ()
     parsers: Mapping[str, str] = field(default_factory=dict)
     expected_rx_bytes: Mapping[str, int] = field(default_factory=dict)
+    pairs: tuple[Pair, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -258,6 +263,7 @@ def _points(head: Mapping[str, Any], samples: tuple[Sample, ...]) -> tuple[Point
                 wanted=planned[index] or repeats or len(done.get(index, ())),
                 receivers=tuple(map(str, _list(entry, "receivers"))),
                 t0_groups=tuple(map(str, _list(entry, "t0_groups"))),
+                pairs=_pairs(entry),
                 parsers={group: name for group, name in _mapping(entry, "parsers").items() if isinstance(name, str)},
                 expected_rx_bytes={
                     host: figures["rx_bytes"]
@@ -282,6 +288,7 @@ def _sample(event: Mapping[str, Any]) -> Sample | None:
     point = _integer(event, "point") or 0
     if number is None or not 0 <= number <= 9_999_999 or verdict not in VERDICTS or not 0 <= point < 100_000:
         return None
+    figures: dict[str, Any] = {name: _number(event, name) for name in _FIGURES}
     window = _mapping(event, "window")
     start, stop = _integer(window, "start_ns"), _integer(window, "stop_ns")
     return Sample(
@@ -289,6 +296,8 @@ def _sample(event: Mapping[str, Any]) -> Sample | None:
         attempt=min(max(_integer(event, "attempt") or 1, 1), 9999),
         verdict=str(verdict),
         point=point,
+        planned_point=point,
+        pairs=_pairs(event),
         repeat=_integer(event, "repeat") or 0,
         reason=_text(event, "reason"),
         parameters=_mapping(event, "parameters"),
@@ -307,7 +316,7 @@ def _sample(event: Mapping[str, Any]) -> Sample | None:
             if isinstance(entry, dict) and _integer(entry, "at_ns") is not None
         ),
         hosts={name: _host(name, _mapping(_mapping(event, "hosts"), name)) for name in _mapping(event, "hosts")},
-        **{name: _number(event, name) for name in _FIGURES},
+        **figures,
     )
 
 
@@ -353,6 +362,12 @@ def _number(entry: Mapping[str, Any], name: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > 1e300:
         return None
     return float(value) if math.isfinite(value) else None
+
+
+def _pairs(entry: Mapping[str, Any]) -> tuple[Pair, ...]:
+    return tuple(
+        (str(pair[0]), str(pair[1])) for pair in _list(entry, "pairs") if isinstance(pair, list) and len(pair) == 2
+    )
 
 
 def _text(entry: Mapping[str, Any], name: str) -> str:
