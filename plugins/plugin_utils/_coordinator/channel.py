@@ -16,6 +16,7 @@ import asyncio
 import itertools
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +31,7 @@ OPEN_S = 20.0  # for ssh, sudo and the worker together
 REPLY_S = 10.0
 STDERR_LIMIT = 4000
 UNASKED_LIMIT_BYTES = 1 << 20  # between two messages of ours; an honest worker says a few thousand at most
+EXCHANGES_LIMIT = 16
 
 OnReport = Callable[[str, dict[str, Any]], None]
 OnLost = Callable[[str, str], None]
@@ -38,12 +40,12 @@ OnLost = Callable[[str, str], None]
 class Channel(asyncio.SubprocessProtocol):
     """Requests out, replies matched by id, reports handed over.
 
-    ``exchanges`` collects the clock samples of all replies.
+    ``exchanges`` are the clock samples of the latest replies.
     """
 
     def __init__(self, endpoint: Endpoint, on_report: OnReport, on_lost: OnLost) -> None:
         self.host = endpoint.host
-        self.exchanges: list[Exchange] = []
+        self.exchanges: deque[Exchange] = deque(maxlen=EXCHANGES_LIMIT)
         self.messages = 0  # both ways
         self._endpoint = endpoint
         self._on_report = on_report
@@ -122,13 +124,11 @@ class Channel(asyncio.SubprocessProtocol):
         reply: asyncio.Future[dict[str, Any]] = self._loop.create_future()
         sent_ns = self.send(kind, id=number, **fields)
         self._waiting[number] = (sent_ns, reply)
+        deadline = self._loop.call_later(timeout_s, self._expire, reply, kind, timeout_s)
         try:
-            answer = await asyncio.wait_for(reply, timeout_s)
-        except TimeoutError:
-            raise ChannelError(
-                self.host, f"no answer to {kind!r} within {timeout_s:g} s{last_words(self._stderr)}"
-            ) from None
+            answer = await reply
         finally:
+            deadline.cancel()
             self._waiting.pop(number, None)
         if answer["refused"]:
             raise Refused(self.host, f"the worker refused {kind!r}: {one_line(answer['refused'])}", answer)
@@ -182,6 +182,11 @@ class Channel(asyncio.SubprocessProtocol):
         if self._lost is not None:
             await self.close()
             raise ChannelError(self.host, self._lost)
+
+    def _expire(self, reply: asyncio.Future[dict[str, Any]], kind: str, timeout_s: float) -> None:
+        if not reply.done():
+            why = f"no answer to {kind!r} within {timeout_s:g} s{last_words(self._stderr)}"
+            reply.set_exception(ChannelError(self.host, why))
 
     def _received(self, message: dict[str, Any], back_ns: int) -> None:
         self.messages += 1

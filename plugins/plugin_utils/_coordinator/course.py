@@ -37,9 +37,8 @@ def course_of(plan: RunPlan, point: int, hosts: Collection[str] | None = None) -
     return Course(tuple(Step(*key, entries[key], deadlines[key]) for key in steps), groups, states)
 
 
-def lease_s(course: Course, host: str, position: int, margin_s: float) -> float:
-    """How long a host may hear nothing from this step on: until the next one that is sent to its group, at worst."""
-    group = course.group_of(host)
+def lease_s(course: Course, group: str, position: int, margin_s: float) -> float:
+    """How long a group may hear nothing from this step on: until the next one that is sent to it, at worst."""
     total = 0.0
     for distance, step in enumerate(course.steps[max(0, position) :]):
         if distance and step.group == group and step.entry != "by_itself":

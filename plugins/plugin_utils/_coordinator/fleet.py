@@ -16,12 +16,13 @@ from typing import Any
 from ...module_utils._protocol.frames import PROTOCOL
 from . import remote
 from .channel import Channel
-from .clock import Bound, survey
+from .clock import Bound, Exchange, survey
 from .endpoint import Endpoint
 from .errors import ChannelError, CoordinatorError, HostError, Refused
 
 PARALLEL = 16  # connections being opened at the same time: more only fight for the control node's processor
-PINGS = 4
+PINGS, PINGS_OF_MANY, MANY = 8, 4, 64  # round trips of a survey, and those for more than so many hosts
+EXCHANGE_NS = 100_000  # what a round trip costs the control node's processor, about
 PLAN_S = 30.0
 ATTACH_AGAIN_S = 6.0  # systemd restarts a worker within one
 ATTACH_PAUSE_S = 0.3
@@ -111,27 +112,49 @@ class Fleet:
         except ChannelError:
             self._lost(host, "the channel is down")
 
-    async def survey(self, hosts: Iterable[str], pings: int = PINGS) -> dict[str, Bound]:
-        """The clock offset of each host that answers, from ``pings`` round trips on all channels at the same time."""
+    async def survey(self, hosts: Iterable[str]) -> dict[str, Bound]:
+        """The clock offset of each host that answers, from several round trips.
 
-        async def one(host: str) -> tuple[str, Bound | None]:
-            channel = self._channels[host]
-            before = len(channel.exchanges)
-            try:
-                for _ping in range(pings):
-                    await channel.request("clock", timeout_s=3.0)
-            except ChannelError:
-                pass  # the loss is announced elsewhere; fewer round trips are wider bounds, not wrong ones
-            heard = channel.exchanges[before:]
-            return host, survey(heard) if heard else None
+        Only as many hosts are asked at the same time as keep the control node busy: an answer that waits until others
+        have been dealt with makes its bound wider.
+        """
+        waiting = list(hosts)
+        pings = PINGS if len(waiting) <= MANY else PINGS_OF_MANY
+        at_once = 2 + max(0, self._mean_rtt_ns(waiting)) // EXCHANGE_NS
+        bounds: dict[str, Bound] = {}
 
-        answers = await asyncio.gather(*(one(host) for host in hosts))
-        return {host: bound for host, bound in answers if bound is not None}
+        async def one_after_the_other() -> None:
+            while waiting:
+                host = waiting.pop()
+                if heard := await self._ping(host, pings):
+                    bounds[host] = survey(heard)
+
+        await asyncio.gather(*(one_after_the_other() for _ in range(min(at_once, len(waiting)))))
+        return bounds
+
+    async def _ping(self, host: str, pings: int) -> list[Exchange]:
+        channel = self._channels[host]
+        heard = []
+        try:
+            for _ping in range(pings):
+                await channel.request("clock", timeout_s=3.0)
+                heard += list(channel.exchanges)[-1:]  # a worker that does not tell its time gives none
+        except ChannelError:
+            pass  # the loss is announced elsewhere; fewer round trips are wider bounds, not wrong ones
+        return heard
+
+    def _rtts_ns(self, hosts: Iterable[str]) -> list[int]:
+        """The hosts' recent best round trips."""
+        recent = (self._channels[host].exchanges for host in hosts)
+        return [min(e.rtt_ns for e in exchanges) for exchanges in recent if exchanges]
+
+    def _mean_rtt_ns(self, hosts: Iterable[str]) -> int:
+        rtts_ns = self._rtts_ns(hosts)
+        return sum(rtts_ns) // len(rtts_ns) if rtts_ns else 0
 
     def slowest_rtt_ns(self, hosts: Iterable[str]) -> int:
         """The worst of the hosts' recent best round trips."""
-        recent = (self._channels[host].exchanges[-8:] for host in hosts)
-        return max((0, *(min(e.rtt_ns for e in exchanges) for exchanges in recent if exchanges)))
+        return max((0, *self._rtts_ns(hosts)))
 
     def keep_silence(self, until: float | None) -> None:
         """No lost channel is taken up again before ``until`` (time.monotonic()), or before :meth:`break_silence`."""

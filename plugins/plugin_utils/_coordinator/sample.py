@@ -31,6 +31,7 @@ from .text import clean, one_line
 MARGIN_S = 3.0  # workers keep the deadlines; the coordinator only waits a little longer for them to say so
 LEAD_NS = 120_000_000  # the last TCP acknowledgement, delayed by 40 ms as a rule, is to come before T0
 LEAD_LIMIT_NS = 2_000_000_000
+FRESH_NS = 2_000_000_000  # a survey of this age will do for T0: real clocks drift by some 20 µs in a second
 
 
 class SampleWalk:
@@ -66,6 +67,7 @@ class SampleWalk:
         self._events: asyncio.Queue[walking.Event] = asyncio.Queue()
         self._facts: dict[str, dict[str, Any]] = {}
         self._barriers: list[dict[str, Any]] = []
+        self._patience: dict[tuple[str, int], float] = {}
         self._began_ns = time.monotonic_ns()
         self._deadline = self._began_ns / 1e9
         self._t0_ns: int | None = None
@@ -95,9 +97,11 @@ class SampleWalk:
 
     def heard(self, host: str, kind: str, message: Mapping[str, Any]) -> None:
         """What the fleet has to say: a report of a worker, a host attached again, a host gone."""
-        if host not in self._course.hosts:
+        if host not in self._course:
             return
         if kind == "attached":
+            if self._t0_ns is None:
+                self._before.pop(host, None)  # it may have been booted since
             self._returning.add(host)
             idle = self._turn(message["status"]["sample"], message["status"]["attempt"]) < self._turn(*self._key)
             self._events.put_nowait(walking.Attached(host, idle=idle))
@@ -163,15 +167,24 @@ class SampleWalk:
             sample=self._key[0],
             attempt=self._key[1],
             state=action.state,
-            lease_s=self._lease_s + lease_s(self._course, action.host, self._state.position, MARGIN_S),
+            lease_s=self._lease_s + self._patience_s(self._course.group_of(action.host), self._state.position),
             **fields,
         )
+
+    def _patience_s(self, group: str, position: int) -> float:
+        """What the plan needs, beyond the lease; the same for every host of a group."""
+        key = (group, position)
+        if key not in self._patience:
+            self._patience[key] = lease_s(self._course, group, position, MARGIN_S)
+        return self._patience[key]
 
     # T0
 
     async def _choose_t0(self, hosts: tuple[str, ...]) -> None:
-        """Surveys the clocks and sets T0 as near as all can keep it."""
-        self._before.update(await self._fleet.survey(hosts))
+        """Sets T0 as near as all can keep it. Clocks surveyed just now, after the sample before, are known."""
+        oldest_ns = time.monotonic_ns() - FRESH_NS
+        unknown = [host for host in hosts if host not in self._before or self._before[host].at_ns < oldest_ns]
+        self._before.update(await self._fleet.survey(unknown))
         lead_ns = self._lead_factor * (LEAD_NS + 4 * self._fleet.slowest_rtt_ns(hosts) + 500_000 * len(hosts))
         self._set_t0(time.monotonic_ns() + min(lead_ns, LEAD_LIMIT_NS))
         self._record.write(
@@ -247,6 +260,8 @@ async def event_or_late(events: asyncio.Queue[walking.Event], deadline: float) -
     left_s = deadline - time.monotonic()
     if left_s <= 0:  # a wait for what is there already would never time out
         return walking.Late()
+    if not events.empty():  # of a thousand hosts many come at once
+        return events.get_nowait()
     try:
         return await asyncio.wait_for(events.get(), left_s)
     except TimeoutError:

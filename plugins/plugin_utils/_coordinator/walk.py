@@ -40,6 +40,9 @@ class Course:
     groups: Mapping[str, tuple[str, ...]]
     states: Mapping[str, tuple[str, ...]]  # group -> ready … done
 
+    def __contains__(self, host: str) -> bool:
+        return host in self._group_of
+
     def group_of(self, host: str) -> str:
         return self._group_of[host]
 
