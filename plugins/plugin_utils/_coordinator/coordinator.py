@@ -108,11 +108,12 @@ class Coordinator:
         ticker = asyncio.create_task(self._tick())
         try:
             on_interrupt(self._interrupt)
+            began_s = time.monotonic()
             await self._unless_interrupted(self._open())
             if record.past:
                 self._take_up(record)
             else:
-                record.write("run", **self._about())
+                record.write("run", **self._about(), connect_s=round(time.monotonic() - began_s, 3))
                 begun = True
             await (self._walk_rounds if self._rounds else self._walk_all)(record, outcome)
             if outcome.verdict != "paused":
