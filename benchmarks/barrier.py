@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -10,7 +11,9 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +23,11 @@ import floor
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests/lab"))
 
-from netbench_lab import settings  # noqa: E402
 from netbench_lab.lab import Lab  # noqa: E402
 
 WINDOW_S = 0.3
 SPIN_NS = 200_000  # of the worker's gates
+LIMIT_S = 900
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,14 @@ class Played:
     seconds: float
     tasks: int
     samples: list[dict[str, Any]]
+    connect_s: float
 
 
-def play(inventory: Path, repeats: int, results: Path) -> Played:
-    """Runs benchmarks/barrier.yml; raises RuntimeError with the output's end when it fails."""
+@contextlib.contextmanager
+def playing(
+    inventory: Path, repeats: int, results: Path, more: dict[str, Any] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """benchmarks/barrier.yml, running; at the end of the block it must end, and well: RuntimeError with its words."""
     variables = {
         "run_workload": str(ROOT / "benchmarks/workloads/idle.yml"),
         "run_parameters": {"duration": f"{WINDOW_S}s", "seconds": WINDOW_S},
@@ -45,71 +52,124 @@ def play(inventory: Path, repeats: int, results: Path) -> Played:
         "run_retry_budget": repeats,
         "run_max_start_skew": "1s",
         "run_results": str(results),
+        **(more or {}),
     }
+    argv = [program("ansible-playbook"), "benchmarks/barrier.yml", "-i", str(inventory), "-e", json.dumps(variables)]
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, text=True,
+            env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORKS": "20"},
+        )  # fmt: skip
+        try:
+            yield process
+            process.wait(LIMIT_S)
+        finally:
+            process.kill()
+            process.wait()
+        said.seek(0)
+        process.said = said.read()  # type: ignore[attr-defined]
+        if process.returncode:
+            raise RuntimeError(f"the playbook failed:\n{process.said[-3000:]}")  # type: ignore[attr-defined]
+
+
+def program(name: str) -> str:
+    """A program of the environment that this runs in."""
+    return str(Path(sys.executable).parent / name)
+
+
+def play(inventory: Path, repeats: int, results: Path, more: dict[str, Any] | None = None) -> Played:
+    """One run of benchmarks/barrier.yml, from its beginning to its end."""
     began = time.monotonic()
-    done = subprocess.run(
-        [str(Path(sys.executable).parent / "ansible-playbook"), "benchmarks/barrier.yml", "-i", str(inventory),
-         "-e", json.dumps(variables)],
-        cwd=ROOT, capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL, check=False,
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORKS": "20"},
-    )  # fmt: skip
+    with playing(inventory, repeats, results, more) as process:
+        pass
     seconds = time.monotonic() - began
-    if done.returncode:
-        raise RuntimeError(f"the playbook failed:\n{(done.stdout + done.stderr)[-3000:]}")
     lines = [json.loads(line) for line in (results / "latest/coordinator.jsonl").read_text().splitlines()]
     samples = [line for line in lines if line["event"] == "sample"]
-    return Played(seconds, len(re.findall(r"^TASK ", done.stdout, re.M)), samples)
+    connect_s = next(line["connect_s"] for line in lines if line["event"] == "run")
+    tasks = len(re.findall(r"^TASK ", process.said, re.M))  # type: ignore[attr-defined]
+    return Played(seconds, tasks, samples, connect_s)
 
 
-def measure(clients: int, repeats: int, results: Path) -> dict[str, Any]:
-    """One row of the table: one server and so many clients, each a host of its own."""
-    hosts = 1 + clients
-    lab = Lab(settings.from_environment(os.environ, name=f"bench-{hosts}"), lambda message: None)
-    try:
-        lab.up(1, clients)
-        play(lab.inventory, 1, results)  # the first run installs
-        for host in lab.hosts.values():
-            host.count_packets()
-        once, once_packets = _counted(lab, 1, results)
-        with lab.recorded_packets() as recording:
-            many, many_packets = _counted(lab, 1 + repeats, results)
-        ok = [sample for sample in many.samples if sample["verdict"] == "ok"]
-        floors = [floor.skew_us(clients) for _repeat in range(repeats)]
-        spinning = [floor.skew_us(clients, SPIN_NS) for _repeat in range(repeats)]
-        return {
-            "hosts": hosts,
-            "clients": clients,
-            "samples": len(ok),
-            "not_ok": len(many.samples) - len(ok),
-            "start_skew_p50_us": _quantile([s["start_skew_us"] for s in ok], 0.5),
-            "start_skew_p99_us": _quantile([s["start_skew_us"] for s in ok], 0.99),
-            "start_skew_error_p50_us": _quantile([s["start_skew_error_us"] for s in ok], 0.5),
-            "floor_p50_us": _quantile(floors, 0.5),
-            "floor_p99_us": _quantile(floors, 0.99),
-            "spinning_floor_p50_us": _quantile(spinning, 0.5),
-            "barrier_p50_ms": _quantile([_barrier_ms(s) for s in ok], 0.5),
-            "packets_in_window": sum(_in_window(sample, recording, lab) for sample in ok),
-            "packets_per_worker_and_walk": round((many_packets - once_packets) / repeats / hosts, 1),
-            "beside_window_s": _beside_window_s(ok),
-            "second_run_s": round(once.seconds - WINDOW_S, 2),
-            "naive_skew_ms": _naive_skew_ms(lab.inventory),
-            "tasks_per_sample": (many.tasks - once.tasks) / repeats,
-        }
-    finally:
-        lab.down()
+def measure(lab: Lab, clients: int, repeats: int, results: Path) -> dict[str, Any]:
+    """One column of the table: one server and so many clients, each a host of its own."""
+    lab.up(1, clients)
+    play(lab.inventory, 1, results)  # the first run installs
+    for host in lab.hosts.values():
+        host.count_packets()
+    once, once_packets = _counted(lab, 1, results)
+    with lab.recorded_packets() as recording:
+        many, many_packets = _counted(lab, 1 + repeats, results)
+    ok = [sample for sample in many.samples if sample["verdict"] == "ok"]
+    floors = [floor.skew_us(clients) for _repeat in range(repeats)]
+    spinning = [floor.skew_us(clients, SPIN_NS) for _repeat in range(repeats)]
+    true = [_true_skew_us(sample) for sample in ok]
+    reported = [(sample["start_skew_us"], sample["start_skew_error_us"]) for sample in ok]
+    return {
+        "hosts": len(lab.hosts),
+        "clients": clients,
+        "samples": len(ok),
+        "not_ok": len(many.samples) - len(ok),
+        "start_skew_p50_us": _quantile([skew for skew, _error in reported], 0.5),
+        "start_skew_p99_us": _quantile([skew for skew, _error in reported], 0.99),
+        "start_skew_error_p50_us": _quantile([error for _skew, error in reported], 0.5),
+        "true_skew_p50_us": _quantile(true, 0.5),
+        "true_skew_p99_us": _quantile(true, 0.99),
+        "true_within_error": sum(
+            abs(skew - is_) <= error + 0.1 for (skew, error), is_ in zip(reported, true, strict=True)
+        ),
+        "floor_p50_us": _quantile(floors, 0.5),
+        "floor_p99_us": _quantile(floors, 0.99),
+        "spinning_floor_p50_us": _quantile(spinning, 0.5),
+        "barrier_p50_ms": _quantile([_barrier_ms(s) for s in ok], 0.5),
+        "packets_in_window": sum(_in_window(sample, recording, lab) for sample in ok),
+        "packets_per_worker_and_walk": round((many_packets - once_packets) / repeats / len(lab.hosts), 1),
+        "beside_window_s": _beside_window_s(ok),
+        "second_run_s": round(once.seconds - WINDOW_S, 2),
+        "connect_s": once.connect_s,
+        "naive_skew_ms": _naive_skew_ms(lab.inventory, 3 if clients <= 10 else 1),
+        "tasks_per_sample": (many.tasks - once.tasks) / repeats,
+    }
 
 
-def _naive_skew_ms(inventory: Path) -> float:
-    """A peer in the same run: an Ansible task that starts a command on every client, median of five, in ms.
+def connect(lab: Lab, clients: int, results: Path) -> dict[str, Any]:
+    """One server and so many clients in one run: how long until every channel is open, and what the run was like.
+
+    Once with the connections that Ansible has open from its tasks before, once with none.
+    """
+    lab.up(1, clients)
+    play(lab.inventory, 1, results)
+    warm = play(lab.inventory, 3, results)
+    lab.end_connections()
+    cold = play(lab.inventory, 3, results, {"bench_prepare": False})
+    return {
+        "hosts": len(lab.hosts),
+        "connect_s": warm.connect_s,
+        "connect_cold_s": cold.connect_s,
+        "samples": sum(sample["verdict"] == "ok" for sample in (*warm.samples, *cold.samples)),
+        "not_ok": sum(sample["verdict"] != "ok" for sample in (*warm.samples, *cold.samples)),
+        "beside_window_s": _beside_window_s(warm.samples),
+        "barrier_p50_ms": _quantile([_barrier_ms(s) for s in warm.samples if s["verdict"] == "ok"], 0.5),
+        "second_run_s": round(warm.seconds, 1),
+    }
+
+
+def _true_skew_us(sample: dict[str, Any]) -> float:
+    """From the workers' own stamps: all containers have the machine's monotonic clock."""
+    hosts = (host for host in sample["hosts"].values() if host["group"] == "clients")
+    starts = [process["start_ns"] for host in hosts for process in host["processes"]]
+    return (max(starts) - min(starts)) / 1e3
+
+
+def _naive_skew_ms(inventory: Path, repeats: int) -> float:
+    """A peer in the same run: the median skew of a playbook that starts a command in the background everywhere, in ms.
 
     The hosts are containers of one machine, so their clocks are one clock.
     """
-    program = str(Path(sys.executable).parent / "ansible")
-    argv = [program, "clients", "-i", str(inventory), "-f", "50", "-o", "-m", "command", "-a", "date +%s%N"]
+    argv = [program("ansible-playbook"), "benchmarks/naive.yml", "-i", str(inventory), "-f", "50"]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
     skews = []
-    for _repeat in range(5):
-        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True, env=environment)
+    for _repeat in range(repeats):
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True, env=environment)
         stamps = [int(stamp) for stamp in re.findall(r"\b(\d{19})\b", done.stdout)]
         skews.append((max(stamps) - min(stamps)) / 1e6)
     return round(statistics.median(skews), 1)
