@@ -188,7 +188,7 @@ class Trial:
 
     def prepare(self) -> None:
         """Install the workers as the role does, and remember where they are: later plays need not ask."""
-        self.play(PLAYBOOKS / "prepare.yml", timeout_s=120, trial_workers=str(self.folder / "workers.json")).ok()
+        self.play(PLAYBOOKS / "prepare.yml", timeout_s=300, trial_workers=str(self.folder / "workers.json")).ok()
         self.write_inventory()
 
     def known_worker(self, host: str) -> dict[str, Any]:

@@ -190,8 +190,19 @@ class Host:
                 chain out {{ type filter hook output priority -300; {out}; }}
             }}""")
 
+    def drop_connections(self, peer: str, ports: list[int]) -> None:
+        """Drop what passes between the host's sshd and these ports of `peer`: connections that are half open."""
+        theirs = f"{{ {', '.join(map(str, ports))} }}"
+        self._rules(f"""
+            add table inet {CUT}
+            delete table inet {CUT}
+            table inet {CUT} {{
+                chain into {{ type filter hook input priority -300; ip saddr {peer} tcp sport {theirs} drop; }}
+                chain out {{ type filter hook output priority -300; ip daddr {peer} tcp dport {theirs} drop; }}
+            }}""")
+
     def heal(self) -> None:
-        """Undo `partition`; nothing happens when there was none."""
+        """Undo `partition` and `drop_connections`; nothing happens when there was neither."""
         self._rules(f"add table inet {CUT}\ndelete table inet {CUT}")
 
     @contextlib.contextmanager
