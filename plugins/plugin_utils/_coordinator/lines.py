@@ -21,6 +21,8 @@ from .record import utc, wall_minus_mono_ns
 from .rounds import Pairs
 from .walk import Course, Walk
 
+OTHERS, OTHERS_CHARACTERS = 3, 200  # hosts that failed as well, in a reason
+
 
 def sample_line(
     plan: RunPlan,
@@ -34,8 +36,12 @@ def sample_line(
     t0_ns: int | None,
     began_ns: int,
     barriers: list[dict[str, Any]],
+    failures: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The line of a walk that is over. ``facts`` are the workers' own, checked; ``key`` is (sample, attempt)."""
+    """The line of a walk that is over. ``facts`` are the workers' own, checked; ``key`` is (sample, attempt).
+
+    ``failures`` are the hosts' own reasons: which of them was heard first decided the verdict, not which was the cause.
+    """
     planned = plan.samples[key[0]]
     pairs = [list(pair) for pair in plan.points[planned.point].pairs if set(pair) <= set(course.hosts)]
     point = plan.points[planned.point]
@@ -44,7 +50,7 @@ def sample_line(
         for host, known in facts.items()
     }
     measured = measure(hosts, point.t0_groups)
-    verdict, reason = _verdict(state, facts, measured, point.max_start_skew_us)
+    verdict, reason = _verdict(state, facts, failures, measured, point.max_start_skew_us)
     packets = [known["control_packets"] for known in facts.values() if known.get("control_packets") is not None]
     wall_ns = wall_minus_mono_ns()
     return {
@@ -73,7 +79,10 @@ def sample_line(
         "lost_window_s": None if measured.lost_window_ns is None else measured.lost_window_ns / 1e9,
         "control_packets": sum(packets) if packets else None,
         "barriers": barriers,
-        "hosts": {host: _host(plan, planned.point, host, state, course, hosts.get(host)) for host in course.hosts},
+        "hosts": {
+            host: _host(plan, planned.point, host, state, course, hosts.get(host), failures.get(host))
+            for host in course.hosts
+        },
     }
 
 
@@ -110,7 +119,11 @@ def headline(line: Mapping[str, Any]) -> str:
 
 
 def _verdict(
-    state: Walk, facts: Mapping[str, Mapping[str, Any]], measured: Measured, limit_us: float | None
+    state: Walk,
+    facts: Mapping[str, Mapping[str, Any]],
+    failures: Mapping[str, str],
+    measured: Measured,
+    limit_us: float | None,
 ) -> tuple[str, str | None]:
     verdict = state.verdict or "failed"
     if verdict == "ok" and limit_us is not None and measured.start and measured.start.skew_ns / 1e3 > limit_us:
@@ -121,18 +134,23 @@ def _verdict(
     reason = f"{state.culprit}: {state.reason}"
     tails = [p["stderr_tail"].strip() for p in facts.get(state.culprit, {}).get("processes", []) if p["stderr_tail"]]
     last = [line.strip() for tail in tails for line in tail.splitlines() if line.strip()][-3:]
-    return verdict, f"{reason}; stderr: {' / '.join(last)}" if last else reason
+    others = [f"{host}: {why[:OTHERS_CHARACTERS]}" for host, why in failures.items() if host != state.culprit]
+    also = f"; also {'; '.join(others[:OTHERS])}" if others else ""
+    return verdict, (f"{reason}; stderr: {' / '.join(last)}" if last else reason) + also
 
 
-def _host(plan: RunPlan, point: int, host: str, state: Walk, course: Course, known: HostFacts | None) -> dict[str, Any]:
+def _host(
+    plan: RunPlan, point: int, host: str, state: Walk, course: Course, known: HostFacts | None, failure: str | None
+) -> dict[str, Any]:
     group = course.group_of(host)
     offset = known.offset() if known else None
     done = state.rank(host) == len(course.states[group]) - 1
+    failed = host == state.culprit or failure is not None
     return {
         "group": group,
         "index": plan.groups_at(point)[group].index(host),
-        "verdict": "done" if done else "failed" if host == state.culprit else "aborted" if known else "lost",
-        "reason": state.reason if host == state.culprit else None,
+        "verdict": "done" if done else "failed" if failed else "aborted" if known else "lost",
+        "reason": state.reason if host == state.culprit else failure,
         "offset_ns": offset.middle_ns if offset else None,
         "offset_error_ns": offset.error_ns if offset else None,
         **(known.facts if known else {}),

@@ -66,6 +66,7 @@ class SampleWalk:
         self._state = walking.Walk()
         self._events: asyncio.Queue[walking.Event] = asyncio.Queue()
         self._facts: dict[str, dict[str, Any]] = {}
+        self._failures: dict[str, str] = {}  # in the order in which they were heard of
         self._barriers: list[dict[str, Any]] = []
         self._patience: dict[tuple[str, int], float] = {}
         self._began_ns = time.monotonic_ns()
@@ -106,7 +107,8 @@ class SampleWalk:
             idle = self._turn(message["status"]["sample"], message["status"]["attempt"]) < self._turn(*self._key)
             self._events.put_nowait(walking.Attached(host, idle=idle))
         elif kind == "gone":
-            self._events.put_nowait(walking.Gone(host, one_line(message["reason"], limit=1000)))
+            reason = self._failures.setdefault(host, one_line(message["reason"], limit=1000))
+            self._events.put_nowait(walking.Gone(host, reason))
         elif (message["sample"], message["attempt"]) == self._key:
             self._reported(host, message)
 
@@ -123,6 +125,8 @@ class SampleWalk:
         if message["kind"] == "reached" and message["state"] == "done":
             self._fleet.break_silence()  # the first stop closes the window
         reason = one_line(message["reason"], limit=1000) if message["reason"] else None
+        if message["kind"] == "failed":
+            self._failures.setdefault(host, reason or "failed")
         self._progress.host(self._course.group_of(host), host, clean(message["state"], limit=40))
         self._events.put_nowait(walking.Reported(host, message["kind"], message["state"], reason))
 
@@ -247,6 +251,7 @@ class SampleWalk:
             t0_ns=self._t0_ns,
             began_ns=self._began_ns,
             barriers=self._barriers,
+            failures=self._failures,
         )
         self._record.write("sample", **line)
         self._record.sync()

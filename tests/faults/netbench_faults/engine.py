@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import random
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -52,7 +54,7 @@ class Engine:
         self._trial = trial
         self._seed = seed
         self._number = 0
-        self._lengths: dict[str, float] = {}
+        self._lengths: dict[str, deque[float]] = {}  # of each phase, lately
         self.slowness = 1.0  # of this machine, now
 
     def calibrate(self) -> dict[str, float]:
@@ -65,8 +67,13 @@ class Engine:
         scene.timeline.close()
         assert not (wrong := [*self._wrong(scene, nothing)]), f"without any fault: {wrong}\n{finished.output}"
         self.slowness = max(1.0, (scene.timeline.marks["begin 0"] - scene.play.began_s) / START_S)
-        self._lengths = scene.timeline.lengths(SAMPLES - 1) | {"prepare": scene.timeline.lengths(0)["prepare"]}
-        return self._lengths
+        self._learn(scene.timeline)
+        return {name: min(lengths) for name, lengths in self._lengths.items()}
+
+    def _learn(self, timeline: Timeline, until_s: float = math.inf) -> None:
+        """Other work on this machine comes and goes: what counts is how long phases took in the latest runs."""
+        for name, length_s in timeline.lengths(SAMPLES, until_s).items():
+            self._lengths.setdefault(name, deque(maxlen=3)).append(length_s)
 
     def inject(self, fault: Fault, phase: Phase, number: int) -> Case:
         """One run, one fault. `number` is the round's."""
@@ -124,7 +131,7 @@ class Engine:
             return timeline.at(mark) is not None
 
         until(f"the phase {phase.name} begins", begun, deadline_s=PATIENCE_S * self.slowness, every_s=0.003)
-        length_s = scene.window_s * 0.9 if phase.name == "window" else self._lengths[phase.name]
+        length_s = scene.window_s * 0.9 if phase.name == "window" else min(self._lengths[phase.name])
         at_s = (timeline.at(mark) or 0.0) + share * length_s
         time.sleep(max(0.0, at_s - time.monotonic()))
         began_s = time.monotonic()
@@ -134,6 +141,7 @@ class Engine:
         finished = playing.wait(fault.within_s * self.slowness + 60)
         ended_s = time.monotonic()
         timeline.close()
+        self._learn(timeline, began_s)
         case.output = finished.output
         case.seconds = ended_s - began_s
         self._until_let_go(scene)

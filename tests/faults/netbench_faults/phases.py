@@ -6,6 +6,7 @@ journal of a worker, never by asking anybody.
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -82,14 +83,15 @@ class Timeline:
                     found.add(phase.name)
         return found
 
-    def lengths(self, sample: int) -> dict[str, float]:
-        """How long each phase took in a run that went well."""
-        return {
-            phase.name: self.marks[last] - self.marks[first]
-            for phase in PHASES.values()
-            for first, last in [phase.marks(sample)]
-            if first in self.marks and last in self.marks
-        }
+    def lengths(self, samples: int, until_s: float) -> dict[str, float]:
+        """How long each phase took, of those that were over by then; the shortest of the samples'."""
+        found: dict[str, float] = {}
+        for phase in PHASES.values():
+            for sample in range(samples):
+                first, last = (self.marks.get(mark, math.inf) for mark in phase.marks(sample))
+                if last < until_s:
+                    found[phase.name] = min(last - first, found.get(phase.name, math.inf))
+        return found
 
     def _watch(self) -> None:
         while not self._over.wait(LOOK_S):
