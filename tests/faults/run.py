@@ -120,13 +120,15 @@ def run_tests(only: str, table: Table) -> None:
     with tempfile.TemporaryDirectory(prefix="netbench-faults-") as folder:
         report = Path(folder) / "round.xml"
         pytest = [sys.executable, "-m", "pytest", "-q"]
-        common: dict[str, Any] = {"cwd": ROOT, "capture_output": True, "text": True, "check": False}
+        common: dict[str, Any] = {"cwd": ROOT, "capture_output": True, "text": True}
         files = [str(HERE / name) for name in ("test_control.py", "test_processes.py")]
-        listed = subprocess.run([*pytest, "--collect-only", *files], timeout=60, **common).stdout.splitlines()
+        listed = subprocess.run(
+            [*pytest, "--collect-only", *files], check=False, timeout=60, **common
+        ).stdout.splitlines()
         tests = [line for line in listed if "::" in line and re.search(only, readable(line.rpartition("::")[2]))]
         if not tests:
             return
-        done = subprocess.run([*pytest, f"--junitxml={report}", *tests], timeout=ROUND_LIMIT_S, **common)
+        done = subprocess.run([*pytest, f"--junitxml={report}", *tests], check=False, timeout=ROUND_LIMIT_S, **common)
         if not report.is_file():
             raise SystemExit(done.stdout + done.stderr)
         for case in ET.parse(report).iter("testcase"):
