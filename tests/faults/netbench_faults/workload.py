@@ -10,14 +10,14 @@ OUTPUT_BYTES = 2 << 20
 
 SERVER = """
 import signal, socket, sys, time
-def end(*_):
+def end(*given):
     time.sleep(0.15)
     sys.exit(0)
 signal.signal(signal.SIGTERM, {term})
 {first}
 with socket.create_server((sys.argv[1], int(sys.argv[2]))) as server:
     while True:
-        peer, _ = server.accept()
+        peer, address = server.accept()
         peer.sendall(b"hello")
         peer.close()
 """
