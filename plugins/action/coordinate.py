@@ -34,6 +34,7 @@ from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator
 )
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.progress import Progress
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.screen import Screen
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.silence import CHOICES
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.plan import RunPlan, Step, from_json
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results import folder as folders
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.errors import ResultsError
@@ -47,7 +48,7 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _supports_check_mode = True
     _supports_async = False
-    _VALID_ARGS = frozenset(("plan", "steps", "until", "lease"))
+    _VALID_ARGS = frozenset(("plan", "steps", "until", "lease", "channel"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
@@ -58,6 +59,7 @@ class ActionModule(ActionBase):
                 "steps": {"type": "list", "elements": "dict"},
                 "until": {"type": "str"},
                 "lease": {"type": "float", "default": 30.0},
+                "channel": {"type": "str", "choices": list(CHOICES), "default": "auto"},
             }
         )
         if self._task.check_mode:
@@ -65,7 +67,7 @@ class ActionModule(ActionBase):
         folder, plan = self._read(arguments["plan"])
         plan = self._with_steps(plan, arguments["steps"])
         absent = self._absent(plan)
-        options = Options(until=arguments["until"], lease_s=arguments["lease"])
+        options = Options(until=arguments["until"], lease_s=arguments["lease"], channel=arguments["channel"])
         progress = self._progress(plan)
         try:
             endpoints = self._endpoints(plan, absent)

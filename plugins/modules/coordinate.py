@@ -48,6 +48,16 @@ options:
         After that it stops its processes by itself. It must cover your own tasks after O(until).
     type: float
     default: 30.0
+  channel:
+    description:
+      - What becomes of the connections to the workers while clients run.
+      - V(auto) lets go of those whose ssh server would send keepalives in the window (C(ClientAliveInterval)), and
+        takes them up again after it. They are known from the role P(netbench.orchestrator.worker#role), or from packets
+        that were counted in an earlier window of the run.
+      - V(keep) lets go of none, V(release) of every one. A window whose length is not known keeps them all.
+    type: str
+    choices: [auto, keep, release]
+    default: auto
 notes:
   - The task runs once for all hosts of the play. With C(run_once) its result is registered on every host.
   - It refuses C(serial), and a play that has lost planned hosts.

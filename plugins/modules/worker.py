@@ -132,6 +132,8 @@ ansible_facts:
       description:
         - C(program), C(python), C(instance), C(mode), C(state_dir), C(runtime_dir), C(version), C(archive_sha256),
           C(active_run).
+        - C(sshd_keepalive_s), the C(ClientAliveInterval) of the host's ssh server. 0 means that it never speaks by
+          itself, null that it could not be found out, which may take root.
         - C(become_method) and C(become_user), when this task ran with become.
       type: dict
 needs:
@@ -153,12 +155,13 @@ orphaned_account:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._installation import Installation, InstallationError, missing
+from ..module_utils._sshd import keepalive_s
 
 
 def facts(installation, active_run):
     params = installation.params
     place = dict(installation.place, version=params["version"], archive_sha256=params["sha256"])
-    return {"netbench_worker": dict(place, active_run=active_run)}
+    return {"netbench_worker": dict(place, active_run=active_run, sshd_keepalive_s=keepalive_s())}
 
 
 def changes(wanted, seen):

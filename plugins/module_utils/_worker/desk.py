@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._protocol import frames, machine, messages
-from . import about, history, journal, linux, storage
+from . import about, history, journal, linux, sockdiag, storage
 from .connection import Connection
 from .descendants import Reaper
 from .errors import Refused, SampleError, WorkerError
@@ -59,6 +59,7 @@ class Desk:
         self.run: Run | None = None
         self.holder: str | None = None  # the coordinator of the run, attached or not
         self.attached: Connection | None = None
+        self._control: sockdiag.Connection | None = None  # carries the channel, or carried it last
         self.changed: Callable[[], None] = lambda: None  # active or attached may be different now
         self.since_s = time.monotonic()
         self._over = asyncio.Event()
@@ -111,7 +112,9 @@ class Desk:
         if self.attached and self.attached is not peer:
             self.attached.close("its coordinator came back on another connection")
         peer.coordinator, peer.run_id = request["coordinator"], request["run_id"]
-        self.attached, self.holder = peer, request["coordinator"]
+        if self.run:
+            self.run.attached(here=True)
+        self.attached, self.holder, self._control = peer, request["coordinator"], peer.control
         self._log(f"coordinator {peer.coordinator} is attached for run {peer.run_id}")
         own = self.run if self.run and self.run.run_id == request["run_id"] else None
         reports = own.reports if own else []
@@ -194,7 +197,7 @@ class Desk:
             history=known,
             reaper=self._reaper,
             tell=self._tell,
-            control=lambda: self.attached.control if self.attached else None,
+            control=lambda: self._control,
             log=self._log,
             worker={"worker_version": about.version(), "archive_sha256": about.archive_sha256()},
         )
@@ -295,6 +298,8 @@ class Desk:
         """A connection has ended; the run does not care."""
         if peer is self.attached:
             self.attached = None
+            if self.run:
+                self.run.attached(here=False)
             self.changed()
 
     def _tell(self, body: dict[str, Any]) -> None:

@@ -12,7 +12,11 @@
 The first look is 5 ms before the start instant, so that the worker is quiet when the processes start.
 
 Control packets are counted where silence is due: from the start at T0 to the first stop. Processes that start or end
-when the coordinator says so were spoken of then; theirs count from a while after the last report, to the last tick.
+when the coordinator says so were spoken of then; theirs count from a while after the last report, to the last tick, or
+until the coordinator is back.
+
+A coordinator that lets go of its connection before the window has none whose packets could be counted: 0, unless it
+comes back before the first stop. Then every packet of the new connection counts.
 """
 
 from __future__ import annotations
@@ -66,6 +70,8 @@ class Meter:
         self._first_bytes: dict[str, int] = {}
         self._cpu_before_s = 0.0
         self._next_s = 0.0
+        self._back = False
+        self._away = False
         self._stopped_once = False
         self.facts: dict[str, Any] = {}
         self.problems: list[str] = []
@@ -78,11 +84,25 @@ class Meter:
         else:
             self._before_start()
 
+    def parted(self) -> None:
+        """The coordinator has let go, or was lost."""
+        self._away = True
+        self.spoke()
+
     def spoke(self) -> None:
         """The coordinator was told of a state that came at its word."""
         if self._counters is not None and self._point.launch.entry != "at_t0":
             self._end_quiet()
+            self._back = False
             self._quiet = self._loop.call_later(_QUIET_S, self._be_quiet)
+
+    def returned(self) -> None:
+        """The coordinator is coming back. What it is told now does not count as said in the window."""
+        self._away = False
+        if self._counters is not None and self._point.launch.entry != "at_t0" and not self._back:
+            self._back = True
+            self._end_quiet()
+            self._last_packets = self._segments()
 
     def first_stop(self) -> None:
         """A process has ended, or is about to be told to."""
@@ -91,8 +111,8 @@ class Meter:
         self._stopped_once = True
         self._end_quiet()
         last = self._segments() if self._point.stop.by_itself else self._last_packets
-        if last is not None and self._first_packets is not None:
-            self.facts["control_packets"] = max(0, last - self._first_packets)
+        if last is not None and self._first_packets is not None and last >= self._first_packets:
+            self.facts["control_packets"] = last - self._first_packets
 
     def last_stop(self) -> None:
         """Every process has ended, or will never start. Idempotent."""
@@ -118,7 +138,6 @@ class Meter:
         self._counters = Counters(self._point.interface, self._control)
         self._cpu_before_s = self._reaper.orphans_cpu_s
         self.facts["wall_minus_mono_ns"] = time.time_ns() - time.monotonic_ns()
-        self._connection = self._control()
         self._first_packets = self._segments() if self._point.launch.entry == "at_t0" else None
         self._first_bytes = self._counters.bytes()
         if self._point.sampler_period_s:
@@ -132,7 +151,7 @@ class Meter:
 
     def _tick(self) -> None:
         self._row()
-        if self._first_packets is not None and not self._point.stop.by_itself:
+        if self._first_packets is not None and not self._point.stop.by_itself and not self._back:
             self._last_packets = self._segments()
         for member in self._members:
             for name in (member.program.stdout, member.program.stderr):
@@ -146,10 +165,17 @@ class Meter:
             self._rows.write({**self._processes.row(ended_s), **self._counters.row()})
 
     def _segments(self) -> int | None:
-        return segments(self._connection) if self._connection else None
+        """Of the connection that carries the channel, or carried it last."""
+        connection = self._control()
+        if connection != self._connection:  # another one: none of its packets were there before
+            self._connection = connection
+            self._first_packets = None if self._first_packets is None else 0
+        return segments(connection) if connection else None
 
     def _be_quiet(self) -> None:
         self._first_packets, self._last_packets = self._segments(), None
+        if self._away and self._first_packets:  # its goodbye is not over yet
+            self._quiet = self._loop.call_later(_QUIET_S, self._be_quiet)
 
     def _end_quiet(self) -> None:
         if self._quiet:

@@ -155,6 +155,11 @@ class Run:
         if key == self.status.key:
             self.feed(event)
 
+    def attached(self, *, here: bool) -> None:
+        """The coordinator is about to be attached, or has gone: what it is told and asks is counted apart."""
+        if self._sample:
+            self._sample.returned() if here else self._sample.parted()
+
     def take_up(self, reason: str) -> None:
         """After a restart in the middle of a sample: its processes are gone, so it failed; clear away what is left.
 

@@ -98,6 +98,14 @@ class Sample:
             "seal_sha256": self._seal.sha256 if self._seal else None,
         }
 
+    def parted(self) -> None:
+        """The coordinator has let go, or was lost."""
+        self._meter.parted()
+
+    def returned(self) -> None:
+        """A coordinator is about to be attached again."""
+        self._meter.returned()
+
     def restore(self, processes: Sequence[Mapping[str, Any]], to_undo: Sequence[int]) -> None:
         """What the journal knows of this sample, after a restart."""
         self._restored = processes

@@ -11,6 +11,7 @@ before and after the window, this proves its silence. Formats: sock_diag(7), lin
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -19,11 +20,14 @@ from dataclasses import dataclass
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
 _NLM_F_REQUEST = 1
+_NLMSG_ERROR = 2
 _INET_DIAG_INFO = 2
 _NO_COOKIE = b"\xff" * 8
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 _REQUEST = struct.Struct("=BBBxI")  # inet_diag_req_v2: family, protocol, extensions, states
 _MESSAGE_BYTES = 72  # inet_diag_msg
+_STATE_AT = _HEADER.size + 1  # inet_diag_msg.idiag_state
+_FIN_WAIT2, _TIME_WAIT = 5, 6  # what is left of a connection that both ends have closed
 _ATTRIBUTE = struct.Struct("=HH")  # rtattr: length, type
 _SEGMENTS = struct.Struct("=II")
 _SEGMENTS_AT = 136  # tcp_info.tcpi_segs_out, tcpi_segs_in
@@ -54,7 +58,10 @@ def from_ssh(variable: str) -> Connection | None:
 
 
 def segments(connection: Connection) -> int | None:
-    """Segments in both directions since it was made; None when the kernel knows no such connection."""
+    """Segments in both directions since it was made; 0 when the kernel knows no such connection (any more).
+
+    None: the kernel does not tell.
+    """
     kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
     try:
         with socket.socket(socket.AF_NETLINK, kind, _NETLINK_SOCK_DIAG) as netlink:
@@ -78,7 +85,8 @@ def _request(connection: Connection) -> bytes:
 def _answer(data: bytes) -> int | None:
     length, kind, _flags, _sequence, _port = _HEADER.unpack_from(data)
     if kind != _SOCK_DIAG_BY_FAMILY:
-        return None  # an error: no such connection
+        (problem,) = struct.unpack_from("=i", data, _HEADER.size)
+        return 0 if (kind, -problem) == (_NLMSG_ERROR, errno.ENOENT) else None
     position = _HEADER.size + _MESSAGE_BYTES
     while position + _ATTRIBUTE.size <= min(length, len(data)):
         size, attribute = _ATTRIBUTE.unpack_from(data, position)
@@ -87,4 +95,4 @@ def _answer(data: bytes) -> int | None:
         if size < _ATTRIBUTE.size:
             return None
         position += (size + 3) & ~3
-    return None
+    return 0 if data[_STATE_AT] in (_FIN_WAIT2, _TIME_WAIT) else None

@@ -40,7 +40,7 @@ def endpoint(
     kind = str(variables.get("ansible_connection") or task.connection or "ssh")
     if kind not in _SSH + _LOCAL:
         raise HostError(host, f"connection {kind!r} cannot carry the channel to a worker; use ssh or local")
-    ssh, hush = _ssh(host, variables, templar, task, play_context) if kind in _SSH else ((), ())
+    over_ssh = _ssh(host, variables, templar, task, play_context) if kind in _SSH else {}
     options = [f"--instance={worker.get('instance') or variables.get('worker_instance') or 'default'}"]
     for option, fact in (("--state-dir", "state_dir"), ("--runtime-dir", "runtime_dir")):
         if worker.get(fact):
@@ -48,19 +48,19 @@ def endpoint(
     return Endpoint(
         host=host,
         address=address,
-        ssh=ssh,
         python=str(worker.get("python") or "python3"),
         program=str(worker.get("program") or DEFAULT_PROGRAM),
         options=tuple(options),
         become=_become(worker, variables, templar, task, play_context),
-        hush=hush,
+        server_speaks_s=_seconds(worker.get("sshd_keepalive_s")),
+        **{"ssh": (), **over_ssh},
     )
 
 
 def _ssh(
     host: str, variables: Mapping[str, Any], templar: Any, task: Task, play_context: PlayContext
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The argv up to the destination, and the one that ends Ansible's own idle connection when it would speak."""
+) -> dict[str, Any]:
+    """What an endpoint knows of ssh: see there."""
     connection = connection_loader.get("ssh", play_context, None)
     keys = {**task.dump_attrs(), "timeout": play_context.timeout}
     keys.pop("retries", None)
@@ -72,12 +72,15 @@ def _ssh(
     destination = str(connection.get_option("host") or host)
     connection.host = destination
     argv = [_text(word) for word in connection._build_command(connection.get_option("ssh_executable"), "ssh")]
-    if not _keepalive_s([*argv, "-G", destination]):
-        return (argv[0], "-T", *argv[1:], destination), ()
-    # A shared master would send the user's keepalives in the window. So the channel has a connection of its own without
-    # them, and an idle master is told to end (-O stop: after whatever it carries now).
+    # A shared master would send the user's keepalives in the window, or be sent the server's. So the channel has a
+    # connection of its own then, without them, and an idle master is told to end (-O stop: after what it carries now).
     ours = ("-T", "-o", "ControlPath=none", "-o", "ControlMaster=no", "-o", "ServerAliveInterval=0")
-    return (argv[0], *ours, *argv[1:], destination), (*argv, "-O", "stop", destination)
+    return {
+        "ssh": (argv[0], "-T", *argv[1:], destination),
+        "alone": (argv[0], *ours, *argv[1:], destination),
+        "hush": (*argv, "-O", "stop", destination),
+        "speaks": _keepalive_s([*argv, "-G", destination]) > 0,
+    }
 
 
 def _keepalive_s(argv: list[str]) -> int:
@@ -87,6 +90,11 @@ def _keepalive_s(argv: list[str]) -> int:
         if line.startswith("serveraliveinterval "):
             return int(line.split()[1])
     return 0
+
+
+def _seconds(value: Any) -> int | None:
+    """A fact that may be of another version, or a person's."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _become(

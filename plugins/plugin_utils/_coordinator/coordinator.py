@@ -27,7 +27,8 @@ from .clock import Bound
 from .collect import Collected, collect
 from .endpoint import Endpoint
 from .errors import CoordinatorError, Interrupted
-from .fleet import Fleet
+from .fleet import PARTED, Fleet
+from .lead import Lead
 from .lines import lost_line
 from .progress import Progress
 from .record import NAME as RECORD_NAME
@@ -35,12 +36,12 @@ from .record import Record, utc, wall_minus_mono_ns
 from .rounds import Agenda, Pairs
 from .sample import SampleWalk
 from .signals import on_interrupt
+from .silence import Silence
 from .text import clean
 
 TICK_S = 0.25
 COLLECT_S = 600.0
 COLLECT_PARALLEL = 8
-LEAD_FACTOR_LIMIT = 16
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,13 @@ class Options:
     """``until``: return once every step of this state is complete (None: the whole run).
 
     ``lease_s``: how long a worker goes on without hearing anything, beyond what the plan needs.
+
+    ``channel``: auto, keep, release, see :mod:`.silence`.
     """
 
     until: str | None = None
     lease_s: float = 30.0
+    channel: str = "auto"
 
 
 @dataclass
@@ -90,6 +94,9 @@ class Coordinator:
         self._options = options
         self._versions = versions
         self._before: dict[str, Bound] = {}
+        self._lead = Lead()
+        self._silence = Silence(options.channel)
+        self._lasted_s: dict[int, float] = {}  # point -> from T0 to the end of the longest window so far
         self._sample: SampleWalk | None = None
         self._agenda: Agenda | None = None
         self._unheard: list[tuple[str, str, dict[str, Any]]] = []  # came after a greeting, before there was a sample
@@ -108,6 +115,7 @@ class Coordinator:
         ticker = asyncio.create_task(self._tick())
         try:
             on_interrupt(self._interrupt)
+            self._plan_silence()
             began_s = time.monotonic()
             await self._unless_interrupted(self._open())
             if record.past:
@@ -136,13 +144,12 @@ class Coordinator:
         verdicts = record.verdicts()
         budget = self._plan.retry_budget - sum(verdict != "ok" for verdict in verdicts.values())
         left_behind = record.left_behind()
-        lead_factor = 1
         for sample in self._plan.samples:
             attempts = [attempt for number, attempt in verdicts if number == sample.sample]
             if any(verdicts[sample.sample, attempt] == "ok" for attempt in attempts):
                 continue
             for attempt in range(max(attempts, default=0) + 1, 1_000):
-                line = await self._walk(record, (sample.sample, attempt), lead_factor)
+                line = await self._walk(record, (sample.sample, attempt))
                 if line is None:
                     record.write("paused", until=self._options.until)
                     outcome.verdict = "paused"
@@ -160,7 +167,6 @@ class Coordinator:
                     outcome.reason = f"sample {sample.sample}: {line['reason']}; the retry budget is used up"
                     break
                 budget -= 1
-                lead_factor = min(LEAD_FACTOR_LIMIT, 2 * lead_factor)  # whoever was late gets longer
         outcome.verdict = "partial" if outcome.reason else "ok"
 
     async def _walk_rounds(self, record: Record, outcome: Outcome) -> None:
@@ -169,13 +175,12 @@ class Coordinator:
         outcome.samples += [event for event in record.past if event["event"] == "sample"]
         left_behind = record.left_behind()
         self._agenda = Agenda.of(self._plan, self._absent, outcome.samples, left_behind and record.last("begin"))
-        lead_factor = 1
         while task := self._agenda.next():
             if task.reason:
                 outcome.samples.append(lost_line(self._plan, task.key, task.pairs, task.reason))
                 record.write("sample", **outcome.samples[-1])
                 continue
-            line = await self._walk(record, task.key, lead_factor, task.pairs)
+            line = await self._walk(record, task.key, task.pairs)
             if line is None:
                 record.write("paused", until=self._options.until)
                 outcome.verdict = "paused"
@@ -185,8 +190,6 @@ class Coordinator:
                 outcome.verdict, outcome.reason = line["verdict"], line["reason"]
                 return
             self._agenda.told(line, free=task.key == left_behind)
-            if line["verdict"] == "invalid":
-                lead_factor = min(LEAD_FACTOR_LIMIT, 2 * lead_factor)
         outcome.reason = "; ".join(dict.fromkeys(self._agenda.lost)) or None
         outcome.verdict = "partial" if outcome.reason else "ok"
 
@@ -205,9 +208,10 @@ class Coordinator:
     def _goes_on_after(self, verdict: str) -> bool:
         return verdict == "invalid" or (verdict == "failed" and self._plan.on_host_failure == "retry")
 
-    async def _walk(
-        self, record: Record, key: tuple[int, int], lead_factor: int, pairs: Pairs | None = None
-    ) -> dict[str, Any] | None:
+    async def _walk(self, record: Record, key: tuple[int, int], pairs: Pairs | None = None) -> dict[str, Any] | None:
+        lasts_s = self._lasts_s(self._plan.samples[key[0]].point)
+        parting = frozenset(self._let_go(lasts_s))
+        self._fleet.stand_alone(parting)
         await self._fleet.whole()
         self._sample = SampleWalk(
             self._plan,
@@ -216,7 +220,9 @@ class Coordinator:
             record=record,
             progress=self._progress,
             before=self._before,
-            lead_factor=lead_factor,
+            lead=self._lead,
+            parting=parting,
+            lasts_s=lasts_s,
             lease_s=self._options.lease_s,
             pairs=pairs,
         )
@@ -225,7 +231,42 @@ class Coordinator:
         self._unheard.clear()
         if self._stopping:
             self._sample.abort(self._stopping)
-        return await self._sample.run(self._options.until)
+        line = await self._sample.run(self._options.until)
+        self._lead = self._sample.lead
+        if line:
+            self._listen(line)
+        return line
+
+    # Silence
+
+    def _lasts_s(self, point: int) -> float | None:
+        """How long a window of this point is: as expected, or as it was when that is longer."""
+        expected_s = self._plan.points[point].expected_s
+        return expected_s and max(expected_s, self._lasted_s.get(point, 0.0))
+
+    def _let_go(self, expected_s: float | None) -> list[str]:
+        return [host for host, endpoint in self._endpoints.items() if self._silence.lets_go(endpoint, expected_s)]
+
+    def _plan_silence(self) -> None:
+        """Says which channels are going to be let go, and gives them connections that end when they are."""
+        windows = [point.expected_s for point in self._plan.points if point.expected_s is not None]
+        hosts = self._let_go(max(windows, default=None))
+        self._fleet.stand_alone(hosts)
+        if hosts and self._silence.choice == "auto":
+            shortest_s = min(self._endpoints[host].server_speaks_s or 0 for host in hosts)
+            self._progress.note(
+                f"the ssh servers of {len(hosts)} hosts speak after {shortest_s} s of silence: "
+                "their channels are let go for each window"
+            )
+
+    def _listen(self, line: dict[str, Any]) -> None:
+        if line["window"] and line["t0_ns"]:
+            lasted_s = (line["window"]["stop_ns"] - line["t0_ns"]) / 1e9
+            self._lasted_s[line["point"]] = max(lasted_s, self._lasted_s.get(line["point"], 0.0))
+        for host, packets in self._silence.listen(line, self._endpoints).items():
+            self._progress.note(
+                f"{host}: {packets} packets on the channel in the window; from now on it is let go before the next"
+            )
 
     # The end
 
@@ -257,9 +298,9 @@ class Coordinator:
     def _heard(self, host: str, kind: str, message: dict[str, Any]) -> None:
         if self._agenda and kind == "gone":
             self._agenda.away.add(host)
-        if kind == "attached":
-            if self._agenda:
-                self._agenda.away.discard(host)
+        if self._agenda and kind == "attached":
+            self._agenda.away.discard(host)
+        if kind == "attached" and message["reason"] != PARTED:
             self._progress.note(f"{host}: attached again ({clean(message['reason'])})")
         if self._sample:
             self._sample.heard(host, kind, message)

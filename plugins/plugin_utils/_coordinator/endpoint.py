@@ -11,7 +11,7 @@ gives an argv for a local process whose stdin and stdout are those of the comman
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -54,7 +54,9 @@ class Prompt:
 class Endpoint:
     """A host's worker. ``ssh`` is the argv up to and including the destination; empty for a local connection.
 
-    ``hush`` is the argv that ends Ansible's own idle connection to the host, when that would speak by itself.
+    ``alone`` is the same over a connection of its own, and ``hush`` ends Ansible's idle one (empty for a local
+    connection). ``speaks``: Ansible's would send keepalives by itself. ``server_speaks_s``: after so many seconds of
+    silence the host's ssh server sends something; 0 for never, None when that is not known.
     """
 
     host: str
@@ -64,7 +66,14 @@ class Endpoint:
     program: str
     options: tuple[str, ...]  # --instance …, --state-dir …, --runtime-dir …
     become: Become | None = None
+    alone: tuple[str, ...] = ()
     hush: tuple[str, ...] = ()
+    speaks: bool = False
+    server_speaks_s: int | None = None
+
+    def on_its_own(self) -> Endpoint:
+        """With a connection that nobody else uses, and that ends with it."""
+        return replace(self, ssh=self.alone)
 
     def argv(self, subcommand: str, *arguments: str) -> list[str]:
         """A local argv that runs ``worker.pyz subcommand …`` on the host."""

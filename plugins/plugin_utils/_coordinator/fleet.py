@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -25,7 +26,9 @@ PINGS, PINGS_OF_MANY, MANY = 8, 4, 64  # round trips of a survey, and those for 
 EXCHANGE_NS = 100_000  # what a round trip costs the control node's processor, about
 PLAN_S = 30.0
 ATTACH_AGAIN_S = 6.0  # systemd restarts a worker within one
+ATTACH_ATTEMPTS = 2  # at least: on a busy machine one may take longer than all the time there is
 ATTACH_PAUSE_S = 0.3
+PARTED = "let go for the window"
 
 OnEvent = Callable[[str, str, dict[str, Any]], None]  # (host, "report" | "attached" | "gone", message)
 
@@ -57,8 +60,11 @@ class Fleet:
         self._channels: dict[str, Channel] = {}
         self._mending: dict[str, asyncio.Task[None]] = {}
         self._closing = False
+        self._gate = asyncio.Semaphore(PARALLEL)
+        self._alone = {host for host, endpoint in endpoints.items() if endpoint.speaks}  # connections of their own
         self._silent_until: float | None = 0.0  # time.monotonic(); None: until the silence is broken
         self._may_speak = asyncio.Event()
+        self.spoke_ns: int | None = None  # when the first channel that was let go was taken up again
         self.greetings: dict[str, dict[str, Any]] = {}  # host -> the latest reply to hello
 
     # All together
@@ -68,13 +74,13 @@ class Fleet:
 
         Raises CoordinatorError naming every host that failed, when all are needed or none is there.
         """
-        gate = asyncio.Semaphore(PARALLEL)
 
         async def one(host: str) -> None:
-            async with gate:
+            async with self._gate:
                 await self._deliver(host)
                 await self._attach(host)
-                await remote.hush(self._endpoints[host])
+                if host in self._alone:
+                    await remote.hush(self._endpoints[host])
 
         hosts = list(self._endpoints)
         results = await asyncio.gather(*(one(host) for host in hosts), return_exceptions=True)
@@ -129,7 +135,7 @@ class Fleet:
                 if heard := await self._ping(host, pings):
                     bounds[host] = survey(heard)
 
-        await asyncio.gather(*(one_after_the_other() for _ in range(min(at_once, len(waiting)))))
+        await asyncio.gather(*(one_after_the_other() for _unused in range(min(at_once, len(waiting)))))
         return bounds
 
     async def _ping(self, host: str, pings: int) -> list[Exchange]:
@@ -152,17 +158,36 @@ class Fleet:
         rtts_ns = self._rtts_ns(hosts)
         return sum(rtts_ns) // len(rtts_ns) if rtts_ns else 0
 
-    def slowest_rtt_ns(self, hosts: Iterable[str]) -> int:
-        """The worst of the hosts' recent best round trips."""
-        return max((0, *self._rtts_ns(hosts)))
+    def slowest_way_ns(self, hosts: Iterable[str]) -> int:
+        """The slowest of the hosts' latest round trips as they were seen here."""
+        recent = (list(self._channels[host].exchanges)[-PINGS_OF_MANY:] for host in hosts)
+        return max((each.back_ns - each.sent_ns for exchanges in recent for each in exchanges), default=0)
 
     def keep_silence(self, until: float | None) -> None:
         """No lost channel is taken up again before ``until`` (time.monotonic()), or before :meth:`break_silence`."""
         self._silent_until = until
+        self.spoke_ns = None
         self._may_speak.clear()
 
     def break_silence(self) -> None:
         self._may_speak.set()
+
+    def stand_alone(self, hosts: Iterable[str]) -> None:
+        """The channels to these hosts get connections of their own, which end when let go; those that are there at
+        once, between two samples."""
+        shared = set(hosts) - self._alone
+        self._alone |= shared
+        for host in shared & set(self._channels):
+            self._lost(host, PARTED, after=asyncio.create_task(self._leave_shared(host)))
+
+    async def part(self, hosts: Iterable[str]) -> None:
+        """Lets go of these channels; each is taken up again when the silence is over. Returns when all goodbyes are
+        said."""
+        leaving = {h: asyncio.create_task(self._channels[h].close()) for h in hosts if h not in self._mending}
+        for host, task in leaving.items():
+            self._lost(host, PARTED, after=task)
+        if leaving:
+            await asyncio.wait(list(leaving.values()))
 
     async def whole(self) -> None:
         """Waits for channels that are being taken up again."""
@@ -179,7 +204,10 @@ class Fleet:
             raise HostError(host, f"stored a plan with hash {accepted[:16]!r}, expected {sha256[:16]!r}")
 
     async def _attach(self, host: str) -> dict[str, Any]:
-        channel = await Channel.open(self._endpoints[host], self._report, self._lost)
+        endpoint = self._endpoints[host]
+        if host in self._alone:
+            endpoint = endpoint.on_its_own()
+        channel = await Channel.open(endpoint, self._report, self._lost)
         try:
             greeting = await self._greet(channel)
             status = greeting["status"] or {}
@@ -207,26 +235,36 @@ class Fleet:
     def _report(self, host: str, message: dict[str, Any]) -> None:
         self._on_event(host, "report", message)
 
-    def _lost(self, host: str, why: str) -> None:
+    async def _leave_shared(self, host: str) -> None:
+        """Ansible's connection, which its master would keep open."""
+        await remote.hush(self._endpoints[host])
+        await self._channels[host].close()
+
+    def _lost(self, host: str, why: str, after: asyncio.Task[None] | None = None) -> None:
         if not self._closing and host not in self._mending:
-            task = asyncio.create_task(self._mend(host, why))
+            task = asyncio.create_task(self._mend(host, why, after))
             self._mending[host] = task
             task.add_done_callback(lambda _: self._mending.pop(host, None))
 
-    async def _mend(self, host: str, why: str) -> None:
+    async def _mend(self, host: str, why: str, after: asyncio.Task[None] | None) -> None:
+        if after:
+            await asyncio.wait([after])
         await self._silence_over()
-        until = time.monotonic() + ATTACH_AGAIN_S
+        if why == PARTED:
+            self.spoke_ns = self.spoke_ns or time.monotonic_ns()
+        until = 0.0  # from the first attempt on, which may have to wait for others'
         problem = why
-        while True:
+        for attempt in itertools.count(1):
             try:
-                await self._attach_again(host, why)
+                async with self._gate:
+                    until = until or time.monotonic() + ATTACH_AGAIN_S
+                    await self._attach_again(host, why)
                 return
             except HostError as failure:
                 problem = failure.problem
-            if time.monotonic() > until:
-                self._on_event(
-                    host, "gone", {"reason": f"the worker is lost: {why}; attaching again failed: {problem}"}
-                )
+            if time.monotonic() > until and attempt >= ATTACH_ATTEMPTS:
+                lost = "not there after the window" if why == PARTED else f"lost: {why}; attaching again failed"
+                self._on_event(host, "gone", {"reason": f"the worker is {lost}: {problem}"})
                 return
             await asyncio.sleep(ATTACH_PAUSE_S)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from .._planning.plan import RunPlan
@@ -37,10 +38,15 @@ def sample_line(
     began_ns: int,
     barriers: list[dict[str, Any]],
     failures: Mapping[str, str],
+    spoken: str | None = None,
+    spoke_ns: int | None = None,
 ) -> dict[str, Any]:
     """The line of a walk that is over. ``facts`` are the workers' own, checked; ``key`` is (sample, attempt).
 
     ``failures`` are the hosts' own reasons: which of them was heard first decided the verdict, not which was the cause.
+
+    ``spoken`` says why the window was not silent, when that is known. ``spoke_ns`` is when channels that were let go
+    were taken up again. Before the window's end that is too early, and nobody has counted the packets it took.
     """
     planned = plan.samples[key[0]]
     pairs = [list(pair) for pair in plan.points[planned.point].pairs if set(pair) <= set(course.hosts)]
@@ -51,6 +57,11 @@ def sample_line(
     }
     measured = measure(hosts, point.t0_groups)
     verdict, reason = _verdict(state, facts, failures, measured, point.max_start_skew_us)
+    if verdict == "ok" and spoken:
+        verdict, reason = "invalid", spoken
+    if spoke_ns is not None and measured.window_stop_ns is not None and spoke_ns < measured.window_stop_ns:
+        facts = {host: {**known, "control_packets": None} for host, known in facts.items()}
+        hosts = {host: replace(about, facts=facts[host]) for host, about in hosts.items()}
     packets = [known["control_packets"] for known in facts.values() if known.get("control_packets") is not None]
     wall_ns = wall_minus_mono_ns()
     return {

@@ -22,7 +22,7 @@ _CHUNK = 1 << 18
 
 
 async def hush(endpoint: Endpoint) -> None:
-    """Ends Ansible's own idle connection to the host when that would send keepalives. Nothing to end is as well."""
+    """Ends Ansible's own idle connection to the host. Nothing to end is as well."""
     if endpoint.hush:
         quiet = asyncio.subprocess.DEVNULL
         process = await asyncio.create_subprocess_exec(*endpoint.hush, stdin=quiet, stdout=quiet, stderr=quiet)

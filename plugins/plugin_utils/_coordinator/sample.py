@@ -6,7 +6,8 @@
 collection.
 
 From T0 until the members finish nothing is sent to any host: the walk has nothing to send, the surveys are over, and
-lost channels stay down until the window is over.
+lost channels stay down until the window is over. Channels on which the host's ssh server would speak are let go once
+every host has its instant, and taken up again when the window is over.
 """
 
 from __future__ import annotations
@@ -22,21 +23,24 @@ from . import walk as walking
 from .clock import Bound
 from .course import course_of, lease_s, reached_state
 from .fleet import Fleet
+from .lead import Lead
 from .lines import headline, sample_line
 from .progress import Progress
 from .record import Record
 from .rounds import Pairs
+from .silence import margin_s
 from .text import clean, one_line
 
 MARGIN_S = 3.0  # workers keep the deadlines; the coordinator only waits a little longer for them to say so
-LEAD_NS = 120_000_000  # the last TCP acknowledgement, delayed by 40 ms as a rule, is to come before T0
-LEAD_LIMIT_NS = 2_000_000_000
+TAKE_UP_S = 20.0  # and longer for a hundred hosts whose channels were let go
 FRESH_NS = 2_000_000_000  # a survey of this age will do for T0: real clocks drift by some 20 µs in a second
 
 
 class SampleWalk:
-    """``before`` holds each host's latest clock survey and is brought up to date; ``lead_factor`` lengthens the
-    lead to T0.
+    """``before`` holds each host's latest clock survey and is brought up to date.
+
+    ``lead`` is what earlier releases have taken, and afterwards this one's too. The channels of ``parting`` hosts are
+    let go for the window, which ``lasts_s`` (None: nobody knows).
     """
 
     def __init__(
@@ -48,7 +52,9 @@ class SampleWalk:
         record: Record,
         progress: Progress,
         before: dict[str, Bound],
-        lead_factor: int,
+        lead: Lead,
+        parting: frozenset[str],
+        lasts_s: float | None,
         lease_s: float,
         pairs: Pairs | None = None,
     ) -> None:
@@ -61,7 +67,9 @@ class SampleWalk:
         self._record = record
         self._progress = progress
         self._before = before
-        self._lead_factor = lead_factor
+        self.lead = lead
+        self._parting_hosts = parting
+        self._lasts_s = lasts_s
         self._lease_s = lease_s
         self._state = walking.Walk()
         self._events: asyncio.Queue[walking.Event] = asyncio.Queue()
@@ -74,6 +82,11 @@ class SampleWalk:
         self._t0_ns: int | None = None
         self._survey: asyncio.Task[None] | None = None
         self._returning: set[str] = set()  # hosts whose Attached waits among the events
+        self._parting: asyncio.Task[None] | None = None
+        self._parted_ns: int | None = None
+        self._chosen_ns: int | None = None  # when T0 was chosen
+        self._way_ns = 0
+        self._armed_ns: int | None = None  # when the last answer to it was here
 
     async def run(self, until: str | None) -> dict[str, Any] | None:
         """Walks to the end and returns the record's line; or, once every step of the state ``until`` is
@@ -94,6 +107,8 @@ class SampleWalk:
             self._fleet.break_silence()
             if self._survey:
                 self._survey.cancel()
+            if self._parting:
+                await asyncio.wait([self._parting])
         return await self._finish()
 
     def heard(self, host: str, kind: str, message: Mapping[str, Any]) -> None:
@@ -124,6 +139,8 @@ class SampleWalk:
             self._facts[host] = message["facts"]
         if message["kind"] == "reached" and message["state"] == "done":
             self._fleet.break_silence()  # the first stop closes the window
+        if message["kind"] in ("armed", "late") and not self._parting:
+            self._armed_ns = time.monotonic_ns()
         reason = one_line(message["reason"], limit=1000) if message["reason"] else None
         if message["kind"] == "failed":
             self._failures.setdefault(host, reason or "failed")
@@ -138,6 +155,8 @@ class SampleWalk:
         self._state, actions = walking.step(self._state, event, self._course)
         for action in actions:
             self._act(action)
+        if self._parting is None and self._parting_hosts and self._all_have_their_instant():
+            self._parting = asyncio.create_task(self._part())
 
     def _act(self, action: walking.Action) -> None:
         if isinstance(action, walking.Send):
@@ -155,6 +174,8 @@ class SampleWalk:
         elif isinstance(action, walking.Wait):
             base = self._t0_ns / 1e9 if action.from_t0 and self._t0_ns else time.monotonic()
             self._deadline = base + action.deadline_s + MARGIN_S
+            if action.from_t0 and self._parting_hosts:
+                self._deadline += TAKE_UP_S
 
     def _enter(self, action: walking.Send) -> None:
         if action.host in self._returning:  # what its greeting told is not known yet: it is said again when it is
@@ -189,13 +210,16 @@ class SampleWalk:
         oldest_ns = time.monotonic_ns() - FRESH_NS
         unknown = [host for host in hosts if host not in self._before or self._before[host].at_ns < oldest_ns]
         self._before.update(await self._fleet.survey(unknown))
-        lead_ns = self._lead_factor * (LEAD_NS + 4 * self._fleet.slowest_rtt_ns(hosts) + 500_000 * len(hosts))
-        self._set_t0(time.monotonic_ns() + min(lead_ns, LEAD_LIMIT_NS))
+        self._way_ns = self._fleet.slowest_way_ns(hosts)
+        lead_ns = self.lead.ns(way_ns=self._way_ns, hosts=len(hosts), parts=bool(self._parting_hosts))
+        self._chosen_ns = time.monotonic_ns()
+        self._set_t0(self._chosen_ns + lead_ns)
         self._record.write(
             "t0",
             sample=self._key[0],
             attempt=self._key[1],
             t0_ns=self._t0_ns,
+            lead_ns=lead_ns,
             boot_id=boot_id(),
             before={host: [bound.at_ns, bound.low_ns, bound.high_ns] for host, bound in self._before.items()},
         )
@@ -209,9 +233,29 @@ class SampleWalk:
 
     def _set_t0(self, t0_ns: int) -> None:
         self._t0_ns = t0_ns
-        expected_s = self._plan.points[self._point].expected_s
-        self._fleet.keep_silence(t0_ns / 1e9 + expected_s if expected_s else None)
+        self._fleet.keep_silence(t0_ns / 1e9 + self._lasts_s + margin_s(self._lasts_s) if self._lasts_s else None)
         self._progress.window((t0_ns - time.monotonic_ns()) / 1e9)
+
+    def _all_have_their_instant(self) -> bool:
+        """Nothing is left to be said or heard until a process ends."""
+        if self._chosen_ns is None or not walking.in_window(self._state, self._course):
+            return False
+        return self._course.steps[self._state.position].entry == "by_itself"
+
+    async def _part(self) -> None:
+        began_ns = time.monotonic_ns()
+        await self._fleet.part(self._parting_hosts)
+        self._parted_ns = time.monotonic_ns()
+        self.lead = self.lead.parted(self._parted_ns - began_ns)
+
+    def _learn(self) -> str | None:
+        """Notes how long the release has taken; returns why its lead was too short, if it was."""
+        if self._chosen_ns is not None and self._armed_ns is not None:
+            self.lead = self.lead.armed(self._armed_ns - self._chosen_ns, self._way_ns)
+        late_ns = self._parted_ns - self._t0_ns if self._parted_ns and self._t0_ns else 0
+        too_short = late_ns > 0 or self._state.verdict == "invalid"
+        self.lead = self.lead.judged(too_short=too_short)
+        return f"the channels were let go {late_ns / 1e6:.0f} ms after T0, not before it" if late_ns > 0 else None
 
     # Taking up what an earlier coordinator left
 
@@ -239,6 +283,7 @@ class SampleWalk:
         return self._state.position > last
 
     async def _finish(self) -> dict[str, Any]:
+        spoken = self._learn()
         after = await self._fleet.survey(self._course.hosts)
         line = sample_line(
             self._plan,
@@ -252,6 +297,8 @@ class SampleWalk:
             began_ns=self._began_ns,
             barriers=self._barriers,
             failures=self._failures,
+            spoken=spoken,
+            spoke_ns=self._fleet.spoke_ns,
         )
         self._record.write("sample", **line)
         self._record.sync()

@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from netbench_lab.packets import Recording
 from netbench_trial.lab import LabTrial
+from netbench_trial.programs import pair
 from netbench_trial.results import RunFolder
-from netbench_trial.trial import Playing, until
+from netbench_trial.trial import Finished, Playing, until
 
 WINDOW_S = 4
 PARAMETERS = {"duration": f"{WINDOW_S}s"}
@@ -117,6 +121,76 @@ def test_keepalives_that_the_user_wants_do_not_break_the_silence(on_lab: LabTria
     print(f"on the wire {len(seen)}, said {line['control_packets']}")
     assert not seen, f"in the window: {[(p.host, p.ports, (p.wall_ns - start_ns) / 1e9, p.length) for p in seen]}"
     assert line["control_packets"] == 0
+
+
+@contextlib.contextmanager
+def keepalives(trial: LabTrial, seconds: int) -> Iterator[None]:
+    """Every host's ssh server says something after so many seconds of silence, for the length of a `with` block."""
+    for host in trial.lab.hosts.values():
+        host.path("/etc/ssh/sshd_config.d/00-alive.conf").write_text(f"ClientAliveInterval {seconds}\n")
+        host.shell("systemctl reload ssh")
+    trial.lab.end_connections()
+    try:
+        yield
+    finally:
+        for host in trial.lab.hosts.values():
+            host.path("/etc/ssh/sshd_config.d/00-alive.conf").unlink()
+            host.shell("systemctl reload ssh")
+        trial.lab.end_connections()
+
+
+def sleeping(trial: LabTrial, **variables: Any) -> tuple[Finished, list[dict[str, Any]], list[int]]:
+    """Two samples whose clients only wait: they last as long as they are expected to, on the busiest machine.
+
+    Returns what the play said, the lines of the samples, and the packets on the wire in the window of each.
+    """
+    client = ["sleep", str(WINDOW_S)]
+    parameters = pair(python="/usr/bin/python3", client=client, duration_s=WINDOW_S)
+    with keepalives(trial, 1), trial.lab.recorded_packets() as recording:
+        finished = trial.walk("command", parameters=parameters, repeats=2, timeout_s=120, **variables).ok()
+    run = trial.run
+    wire = []
+    for number, line in enumerate(run.samples):
+        start_ns, stop_ns = wall_window(run, number)
+        wire.append(len(recording.between(start_ns=start_ns, stop_ns=stop_ns)))
+        print(f"{line['verdict']}: on the wire {wire[-1]}, said {line['control_packets']}")
+    print(f"{finished.elapsed_s:.1f} s; leads {[round(each['lead_ns'] / 1e6) for each in run.of('t0')]} ms")
+    return finished, run.samples, wire
+
+
+def test_ssh_servers_that_send_keepalives_are_let_go_for_the_window(on_lab: LabTrial) -> None:
+    """`ClientAliveInterval 1` in sshd_config on every host, and the role knows: no packet passes in 4 s."""
+    on_lab.write_inventory(**workers_that_know(on_lab, 1))
+    finished, lines, wire = sleeping(on_lab)
+    assert "speak after 1 s of silence" in " ".join(finished.output.split())
+    silent = [line for line, packets in zip(lines, wire, strict=True) if line["verdict"] == "ok" and packets == 0]
+    assert len(silent) == 2, "an attempt in which a busy machine was too slow to say goodbye is taken again"
+    for line in silent:
+        assert line["control_packets"] == 0
+        assert {name: host["control_packets"] for name, host in line["hosts"].items()} == dict.fromkeys(on_lab.hosts, 0)
+
+
+def test_keepalives_of_servers_that_nobody_knew_of_are_heard_once(on_lab: LabTrial) -> None:
+    """The role could not tell: the first window does, and from then on there is silence."""
+    on_lab.write_inventory(**workers_that_know(on_lab, None))
+    finished, lines, wire = sleeping(on_lab)
+    assert wire[0] > 0
+    assert lines[0]["control_packets"] > 0
+    assert "packets on the channel in the window" in " ".join(finished.output.split())
+    assert (lines[-1]["verdict"], lines[-1]["control_packets"], wire[-1]) == ("ok", 0, 0)
+
+
+def test_the_role_asks_the_ssh_server(on_lab: LabTrial) -> None:
+    with keepalives(on_lab, 7):
+        on_lab.prepare()
+        assert {on_lab.known_worker(name)["netbench_worker"]["sshd_keepalive_s"] for name in on_lab.hosts} == {7}
+    on_lab.prepare()
+    assert {on_lab.known_worker(name)["netbench_worker"]["sshd_keepalive_s"] for name in on_lab.hosts} == {0}
+
+
+def workers_that_know(trial: LabTrial, seconds: int | None) -> dict[str, Any]:
+    known = {name: trial.known_worker(name)["netbench_worker"] for name in trial.hosts}
+    return {name: {"netbench_worker": {**about, "sshd_keepalive_s": seconds}} for name, about in known.items()}
 
 
 def test_the_witnesses_are_awake(on_lab: LabTrial) -> None:

@@ -227,8 +227,20 @@ def test_the_segments_of_a_connection_are_counted():
             time.sleep(0.05)
             quiet = sockdiag.segments(connection)
             assert sockdiag.segments(connection) == quiet
+            client.close()  # first, so that what is left of it waits at that end
+    assert sockdiag.segments(connection) == 0
+    waits = sockdiag.Connection(socket.AF_INET, connection.remote, connection.local)
+    assert sockdiag.segments(waits) == 0
     other = sockdiag.Connection(socket.AF_INET, ("127.0.0.1", 1), ("127.0.0.1", 2))
-    assert sockdiag.segments(other) is None
+    assert sockdiag.segments(other) == 0
+
+
+def test_a_kernel_that_does_not_tell_is_not_taken_for_silence(monkeypatch):
+    def refuse(*_arguments):
+        raise PermissionError
+
+    monkeypatch.setattr(sockdiag.socket, "socket", refuse)
+    assert sockdiag.segments(sockdiag.Connection(socket.AF_INET, ("127.0.0.1", 1), ("127.0.0.1", 2))) is None
 
 
 @pytest.mark.parametrize("variable", ["", "nonsense", "a b c d", "1.2.3.4 5 6.7.8.9 x", "1.2.3.4 5 ::1 22"])

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -264,6 +265,54 @@ def test_of_a_server_that_is_told_to_end_the_packets_between_are_counted(worker)
                 client.send(b"the word to end")
                 peer.enter("done", sample=sample)
                 assert peer.report("reached", "done")["facts"]["control_packets"] == packets
+
+
+@contextlib.contextmanager
+def attached(worker, server):
+    """A coordinator whose channel is carried by a TCP connection, both of which end with the block."""
+    with socket.create_connection(server.getsockname()) as client, server.accept()[0]:
+        peer = worker.peer()
+        peer.send(type="attach", ssh_connection="{} {} {} {}".format(*client.getsockname(), *client.getpeername()))
+        peer.hello(worker.run_id)
+        peer.carrier = client
+        yield peer
+        peer.close()
+
+
+def test_a_coordinator_that_lets_go_before_the_window_leaves_no_packet_in_it(worker):
+    """Clients and servers; and one that comes back too early is counted by the clients, to the last packet."""
+    lasting = point(process(script="import time; time.sleep(.5)"), launch=AT_T0, sampler_period_s=0.1)
+    told = point(process(script="import time; time.sleep(9)"), stop={"rule": "signal"}, sampler_period_s=0.1)
+    sha256 = worker.accept(lasting, told, samples=[0, 1, 0])
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with attached(worker, server) as peer:
+            peer.ask("load", run_id=worker.run_id, plan_sha256=sha256, lease_s=60)
+            peer.walk("ready", sample=0)
+            peer.enter("running", sample=0, at_ns=time.monotonic_ns() + 100_000_000)
+            peer.report("armed")
+        time.sleep(0.9)
+        with attached(worker, server) as peer:
+            peer.carrier.send(b"hello, after the window")
+            assert last_facts(peer, worker)["control_packets"] == 0
+            peer.walk("ready", "running", sample=1)
+        time.sleep(0.6)
+        with attached(worker, server) as peer:
+            peer.carrier.send(b"hello, after the window of others")
+            time.sleep(0.2)
+            peer.enter("done", sample=1)
+            assert peer.report("reached", "done")["facts"]["control_packets"] == 0
+            peer.walk("ready", sample=2)
+            peer.enter("running", sample=2, at_ns=time.monotonic_ns() + 100_000_000)
+            peer.report("armed")
+        time.sleep(0.3)
+        with attached(worker, server) as peer:
+            peer.carrier.send(b"in the window")
+            assert peer.report("reached", "done")["facts"]["control_packets"] >= 2
+
+
+def last_facts(peer, worker):
+    reports = peer.hello(worker.run_id)["reports"]
+    return reports[-1]["facts"]
 
 
 def test_export_holds_what_is_sealed_and_the_journal(worker):

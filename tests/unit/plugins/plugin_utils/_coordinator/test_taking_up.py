@@ -20,6 +20,7 @@ from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.course import course_of, reached_state
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.errors import HostError
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.fleet import Fleet
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.lead import Lead
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.progress import Progress
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.record import Record
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.sample import SampleWalk, boot_id
@@ -74,6 +75,15 @@ class NoHosts:
     def keep_silence(self, until):
         pass
 
+    spoke_ns = None
+    mending = False
+
+    def slowest_way_ns(self, hosts):
+        return 0
+
+    def stand_alone(self, hosts):
+        pass
+
     def break_silence(self):
         pass
 
@@ -122,7 +132,7 @@ def walk(plan, tmp_path):
                 coordinator._heard(*each)
             record = Record(tmp_path)
             try:
-                return await asyncio.wait_for(coordinator._walk(record, KEY, 1), LONG_S)
+                return await asyncio.wait_for(coordinator._walk(record, KEY), LONG_S)
             finally:
                 record.close()
 
@@ -202,7 +212,18 @@ def test_nothing_is_sent_to_a_host_that_is_back_before_its_greeting_is_heard(pla
     fleet = NoHosts()
     progress = Progress(show=lambda text, live: None, groups=dict.fromkeys(GROUPS, 2), samples=1)
     record = Record(tmp_path)
-    walk = SampleWalk(plan, KEY, fleet=fleet, record=record, progress=progress, before={}, lead_factor=1, lease_s=1.0)
+    walk = SampleWalk(
+        plan,
+        KEY,
+        fleet=fleet,
+        record=record,
+        progress=progress,
+        before={},
+        lead=Lead(),
+        parting=frozenset(),
+        lasts_s=None,
+        lease_s=1.0,
+    )
     walk.heard("s0", "attached", {"reason": "why", "status": IDLE})
     walk._step(walking.Begin())
     assert fleet.entered() == [("s1", "ready")]
