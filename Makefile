@@ -18,7 +18,7 @@ endif
 # One shell line per recipe, so that a missing Python stops it with the message of find-python and nothing else.
 set_up = python=$$(requirements/find-python) && "$$python" requirements/install.py
 
-.PHONY: help incast check test lab lab-down bench faults fuzz artefact clean
+.PHONY: help incast check test lab lab-down bench coverage faults fuzz artefact clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -41,6 +41,9 @@ lab-down:  ## remove them
 
 bench:  ## measure the barrier itself; a table and JSON
 	@$(set_up) controller && exec .venv/bin/python benchmarks/run.py $(ARGS)
+
+coverage:  ## is the start skew that is reported true? With clocks and ways of every kind
+	@$(set_up) controller && exec .venv/bin/python benchmarks/coverage.py $(ARGS)
 
 faults:  ## inject every fault, and print what came of it: make faults [ARGS="--times 10"]
 	@$(set_up) controller test && exec .venv/bin/python tests/faults/run.py $(ARGS)
