@@ -6,6 +6,8 @@ coordinator has a real child and real pipes for each host, but nothing relays by
 few processors would be measured instead of the coordinator.
 """
 
+from __future__ import annotations
+
 import _socket  # the module socket takes ten times as long to load, a thousand times over
 import os
 import sys
