@@ -16,8 +16,9 @@ from ansible.utils.color import ANSIBLE_COLOR
 from ansible.utils.display import Display
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results import folder as folders
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.errors import ResultsError
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.expectations import HOLDS
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.publish import Published, publish
-from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.summary import OK, headline
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.summary import OK, UNEXPECTED, headline
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.table import render
 
 display = Display()
@@ -76,6 +77,12 @@ def _result(published: Published, *, fail: bool) -> dict[str, Any]:
 
 def _message(published: Published) -> str:
     summary = published.summary
+    if summary.verdict == UNEXPECTED:
+        broken = "; ".join(each.why for each in summary.judgements if each.verdict != HOLDS)
+        return (
+            f"Run {summary.run.run_id} is not as expected: {broken}. Everything that was measured is in"
+            f" {published.folder.path}. To accept such a run, set 'fail: false'."
+        )
     short = [point for point in summary.points if point.verdict != OK]
     lines = [
         f"point {point.point}: {len(point.used)} of {point.wanted} ok samples"

@@ -165,6 +165,9 @@ class Coordinator:
                     continue  # for want of a coordinator; the budget is for what the benchmark does
                 if budget <= 0:
                     outcome.reason = f"sample {sample.sample}: {line['reason']}; the retry budget is used up"
+                    if not self._plan.continue_on_error:
+                        outcome.verdict = line["verdict"]
+                        return
                     break
                 budget -= 1
         outcome.verdict = "partial" if outcome.reason else "ok"
@@ -190,6 +193,9 @@ class Coordinator:
                 outcome.verdict, outcome.reason = line["verdict"], line["reason"]
                 return
             self._agenda.told(line, free=task.key == left_behind)
+            if self._agenda.lost and not self._plan.continue_on_error:
+                outcome.verdict, outcome.reason = line["verdict"], self._agenda.lost[0]
+                return
         outcome.reason = "; ".join(dict.fromkeys(self._agenda.lost)) or None
         outcome.verdict = "partial" if outcome.reason else "ok"
 
@@ -235,7 +241,16 @@ class Coordinator:
         self._lead = self._sample.lead
         if line:
             self._listen(line)
+            await self._cool_down(self._plan.points[line["point"]].cool_down_s)
         return line
+
+    async def _cool_down(self, seconds: float) -> None:
+        """Quiet, as the suite wishes; an interruption ends it."""
+        if seconds and not self._stopping:
+            self._progress.note(f"cooling down for {seconds:g} s")
+        until = time.monotonic() + seconds
+        while not self._stopping and (left := until - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, TICK_S))
 
     # Silence
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from ...module_utils._protocol import plan as worker_plan
 from ...module_utils._protocol.schema import Path, SchemaError
-from . import matrix, roles, template
+from . import expectations, matrix, roles, template, warm_up
 from . import parameters as declared_parameters
 from . import suite as suites
 from . import workload as workloads
@@ -51,14 +51,16 @@ def expand(
 
     bench = Bench(suite, workload, ordered, hosts, read_file)
     points = [
-        PlannedPoint(bench, {**given, **_pairs(each, workload)}, each)
-        for given in suites.points(suite)
+        PlannedPoint(bench, {**given, **_pairs(each, workload)}, each, test=test)
+        for given, test in zip(suites.points(suite), suites.test_names(suite), strict=True)
         for each in rounds
     ]
     _check_distinct([point.summary for point in points], suite)
-    samples = suites.order(
-        points=len(points), repeats=suite["repeats"], seed=suite["seed"], interleaved=suite["order"] == "interleaved"
-    )
+    expectations.check(suite["expectations"], ("suite", "expectations"))
+    samples = suites.order(points=len(points), repeats=suite["repeats"], seed=suite["seed"], how=suite["order"])
+    if suite["warm_up"]:
+        samples = warm_up.before_each(samples, len(points))
+        points += [warm_up.of(point, suite["warm_up"], workload) for point in points]
     common = {"schema": worker_plan.SCHEMA, "run_id": run_id, "suite": suite["name"]}
     order = [sample.point for sample in samples]
     encoder = _Encoder(bench.inputs)
@@ -91,6 +93,8 @@ def expand(
         retry_budget=suite["retry_budget"],
         on_host_failure=suite["on_host_failure"],
         workers=workers,
+        continue_on_error=suite["continue_on_error"],
+        analysis={name: suite[name] for name in ("expectations", "confidence", "percentiles")},
     ).sealed()
 
 
@@ -154,7 +158,7 @@ def _check_drop(suite: Mapping[str, Any], workload: Mapping[str, Any]) -> None:
 def _check_distinct(points: list[PointSummary], suite: Mapping[str, Any]) -> None:
     seen = set()
     for point in points:
-        key = json.dumps([point.parameters, point.pairs], sort_keys=True)
+        key = json.dumps([point.parameters, point.pairs, point.test], sort_keys=True)
         if key in seen:
             varied = {name: template.as_text(point.parameters[name]) for name in suite["grid"]}
             problem = f"the point {', '.join(f'{name}={value}' for name, value in varied.items())} is there twice."

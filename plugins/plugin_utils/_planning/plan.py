@@ -51,7 +51,8 @@ class PointSummary:
     valid. ``parsers`` names for each group the parser of its outputs, or None. ``receivers`` are the groups whose
     received bytes count as goodput. ``evidence`` holds, by host, the least payload a completed sample has moved:
     ``{rx_bytes, tx_bytes, exact}``. ``groups`` are the hosts that take part, when they are not those of the plan: at a
-    round of a matrix, whose ``pairs`` (client, server) are measured in it.
+    round of a matrix, whose ``pairs`` (client, server) are measured in it. ``test`` is the suite's name for it. A
+    ``warm_up`` is traffic that is not measured. ``cool_down_s`` of quiet come after each sample.
     """
 
     parameters: Mapping[str, Any]
@@ -63,6 +64,14 @@ class PointSummary:
     evidence: Mapping[str, Mapping[str, Any]]
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     pairs: tuple[tuple[str, str], ...] = ()
+    test: str | None = None
+    warm_up: bool = False
+    cool_down_s: float = 0.0
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """The parameters, and the name of the test before them."""
+        return {**({"test": self.test} if self.test else {}), **self.parameters}
 
 
 @dataclass(frozen=True)
@@ -103,6 +112,8 @@ class RunPlan:
     retry_budget: int
     on_host_failure: str  # abort | retry | drop
     workers: Mapping[str, WorkerEntry]
+    continue_on_error: bool = True
+    analysis: Mapping[str, Any] = field(default_factory=dict)  # how results are judged: see the suite
 
     def groups_at(self, point: int) -> Mapping[str, tuple[str, ...]]:
         """Who takes part at a point."""
@@ -111,7 +122,8 @@ class RunPlan:
     @property
     def expected_s(self) -> float | None:
         """Expected seconds in all windows together, None when a point's are unknown."""
-        each = [self.points[sample.point].expected_s for sample in self.samples]
+        points = [self.points[sample.point] for sample in self.samples]
+        each = [None if point.expected_s is None else point.expected_s + point.cool_down_s for point in points]
         return None if None in each else sum(seconds for seconds in each if seconds is not None)
 
     def same_run(self, other: RunPlan) -> bool:
@@ -122,7 +134,7 @@ class RunPlan:
 
         def essence(plan: RunPlan) -> tuple[Any, ...]:
             places = {name: (entry.address, entry.instance) for name, entry in plan.workers.items()}
-            points = [(point.parameters, point.evidence, point.groups, point.pairs) for point in plan.points]
+            points = [(point.named, point.evidence, point.groups, point.pairs, point.warm_up) for point in plan.points]
             programs = {name: _programs(entry.document) for name, entry in plan.workers.items()}
             return (
                 plan.workload,
@@ -161,6 +173,8 @@ def to_document(plan: RunPlan) -> dict[str, Any]:
         "samples": [asdict(sample) for sample in plan.samples],
         "workers": workers,
         "inputs": inputs,
+        "continue_on_error": plan.continue_on_error,
+        "analysis": dict(plan.analysis),
     }
 
 
@@ -247,6 +261,9 @@ def _plain_point(point: PointSummary) -> dict[str, Any]:
         "evidence": {host: dict(figures) for host, figures in point.evidence.items()},
         **({"groups": {name: list(hosts) for name, hosts in point.groups.items()}} if point.groups else {}),
         **({"pairs": [list(pair) for pair in point.pairs]} if point.pairs else {}),
+        **({"test": point.test} if point.test else {}),
+        **({"warm_up": True} if point.warm_up else {}),
+        **({"cool_down_s": point.cool_down_s} if point.cool_down_s else {}),
     }
 
 
@@ -264,6 +281,8 @@ def _from_document(document: Mapping[str, Any]) -> RunPlan:
         points=tuple(_point_summary(point) for point in document["points"]),
         samples=tuple(Sample(**sample) for sample in document["samples"]),
         workers=workers,
+        continue_on_error=document.get("continue_on_error", True),
+        analysis=document.get("analysis", {}),
     )
 
 

@@ -47,8 +47,18 @@ class Bench:
 class PlannedPoint:
     """Raises SchemaError, blaming the suite's value where it has given one, else the workload."""
 
-    def __init__(self, bench: Bench, given: Mapping[str, tuple[Any, Path]], round_: matrix.Round | None = None) -> None:
+    def __init__(
+        self,
+        bench: Bench,
+        given: Mapping[str, tuple[Any, Path]],
+        round_: matrix.Round | None = None,
+        *,
+        test: str | None = None,
+        warm_up: bool = False,
+    ) -> None:
         self._bench = bench
+        self._test = test
+        self._warm_up = warm_up
         self._round = round_
         self._groups = round_.groups if round_ else bench.groups
         self._workload = bench.workload
@@ -70,6 +80,10 @@ class PlannedPoint:
             self.summary = self._summary()
         except SchemaError as problem:
             raise SchemaError(self._blamed(problem.path), problem.problem, problem.value) from problem
+
+    def warmed_up(self, given: Mapping[str, tuple[Any, Path]]) -> PlannedPoint:
+        """The same with these parameters, as traffic that is not measured."""
+        return PlannedPoint(self._bench, {**self._given, **given}, self._round, test=self._test, warm_up=True)
 
     def _with_ports(self) -> Members:
         bench = self._bench
@@ -126,6 +140,9 @@ class PlannedPoint:
             evidence=self._scenario.evidence if self._scenario else {},
             groups=self._round.groups if self._round else {},
             pairs=self._round.pairs if self._round else (),
+            test=self._test,
+            warm_up=self._warm_up,
+            cool_down_s=0.0 if self._warm_up else float(self._bench.suite["cool_down"] or 0.0),
         )
 
     def _estimate_s(self) -> float | None:

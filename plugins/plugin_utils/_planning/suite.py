@@ -6,12 +6,14 @@
 
 :func:`order` says in which order its points run. ``interleaved`` (the default): one block per repeat, each a random
 permutation of all points, drawn from ``random.Random(seed)``, so that slow changes of the surroundings meet all points
-alike. ``sequential``: all repeats of the first point, then of the second, and so on.
+alike. ``in_turn``: as interleaved, but each block in the order of the suite. ``sequential``: all repeats of the first
+point, then of the second, and so on.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -23,6 +25,7 @@ from ...module_utils._protocol.schema import (
     Record,
     SchemaError,
     anything,
+    boolean,
     choice,
     list_of,
     mapping_of,
@@ -36,6 +39,7 @@ from .quantities import duration_s, integer
 from .workload import GROUP_NAME, STEPS
 
 MAXIMUM_SAMPLES = 100_000
+ORDERS = ("interleaved", "in_turn", "sequential")
 
 MATRIX = Record(
     mode=(choice(*matrix.MODES), "isolated"),
@@ -50,6 +54,8 @@ def _matrix(value: Any, path: Path) -> Any:
     return by_kind(value, path)
 
 
+TEST = Record(name=text(minimum=1, maximum=100), parameters=(mapping_of(anything, key=PARAMETER_NAME), dict))
+
 SUITE = Record(
     schema=(integer(minimum=1, maximum=1), 1),
     name=NAME,
@@ -58,13 +64,20 @@ SUITE = Record(
     parameters=(mapping_of(anything, key=PARAMETER_NAME), dict),
     grid=(mapping_of(list_of(anything, minimum=1), key=PARAMETER_NAME), dict),
     repeats=(integer(minimum=1, maximum=MAXIMUM_SAMPLES), 1),
-    order=(choice("interleaved", "sequential"), "interleaved"),
+    order=(choice(*ORDERS), "interleaved"),
     seed=(integer(minimum=0, maximum=2**53), 1),
     retry_budget=(integer(minimum=0, maximum=10_000), 2),  # failed or invalid samples that may be repeated, in all
     max_start_skew=(optional(duration_s), None),
     on_host_failure=(choice("abort", "retry", "drop"), "abort"),
     steps=(optional(STEPS), None),
     matrix=(_matrix, None),
+    tests=(list_of(TEST, maximum=1000), list),  # in this order, each with the whole grid
+    warm_up=(optional(duration_s), None),  # traffic of this length before each sample, not measured
+    cool_down=(optional(duration_s), None),  # of quiet after each sample
+    continue_on_error=(boolean, True),  # after a sample that failed for good
+    expectations=(mapping_of(anything), dict),
+    confidence=(schema.number(minimum=0.5, maximum=0.9999), 0.95),  # of the intervals
+    percentiles=(list_of(schema.number(minimum=0, maximum=100), maximum=20), lambda: [50, 90, 95, 99]),
 )
 
 
@@ -75,7 +88,12 @@ def check(document: Any, path: Path = ("suite",)) -> dict[str, Any]:
         if name in suite["parameters"]:
             problem = f"{name!r} stands under 'parameters' too; keep one of them."
             raise SchemaError((*path, "grid", name), problem, name)
-    points = 1
+    for position, test in enumerate(suite["tests"]):
+        for name in test["parameters"]:
+            if name in suite["grid"]:
+                problem = f"{name!r} stands under 'grid' too; keep one of them."
+                raise SchemaError((*path, "tests", position, "parameters", name), problem, name)
+    points = max(1, len(suite["tests"]))
     for values in suite["grid"].values():
         points *= len(values)
     if points * suite["repeats"] > MAXIMUM_SAMPLES:
@@ -92,13 +110,26 @@ def points(suite: Mapping[str, Any], path: Path = ("suite",)) -> Iterator[dict[s
         [(name, (value, (*path, "grid", name, position))) for position, value in enumerate(values)]
         for name, values in suite["grid"].items()
     ]
-    for combination in itertools.product(*axes):
-        yield {**fixed, **dict(combination)}
+    tests = [
+        {name: (value, (*path, "tests", position, "parameters", name)) for name, value in test["parameters"].items()}
+        for position, test in enumerate(suite["tests"])
+    ]
+    for test in tests or [{}]:
+        for combination in itertools.product(*axes):
+            yield {**fixed, **test, **dict(combination)}
 
 
-def order(*, points: int, repeats: int, seed: int, interleaved: bool) -> tuple[Sample, ...]:
+def test_names(suite: Mapping[str, Any]) -> list[str | None]:
+    """For each of :func:`points` the name of its test."""
+    each = math.prod(len(values) for values in suite["grid"].values())
+    return [test["name"] for test in suite["tests"] for _point in range(each)] or [None] * each
+
+
+def order(*, points: int, repeats: int, seed: int, how: str) -> tuple[Sample, ...]:
     """The samples in the order of execution (see above)."""
-    if interleaved:
+    if how == "in_turn":
+        pairs = [(point, repeat) for repeat in range(1, repeats + 1) for point in range(points)]
+    elif how == "interleaved":
         dice = random.Random(seed)
         pairs = [(point, repeat) for repeat in range(1, repeats + 1) for point in dice.sample(range(points), points)]
     else:

@@ -51,12 +51,8 @@ def _count(number: int, noun: str) -> str:
 
 def varied(plan: RunPlan) -> list[str]:
     """The parameters that differ between the plan's points."""
-    names = plan.points[0].parameters
-    return [
-        name
-        for name in names
-        if any(point.parameters[name] != plan.points[0].parameters[name] for point in plan.points)
-    ]
+    measured = [point.named for point in plan.points if not point.warm_up]
+    return [name for name in measured[0] if any(each.get(name) != measured[0][name] for each in measured)]
 
 
 def _table(plan: RunPlan) -> list[str]:
@@ -66,9 +62,10 @@ def _table(plan: RunPlan) -> list[str]:
     for sample in plan.samples[:MOST_SAMPLES]:
         point = plan.points[sample.point]
         seconds = "?" if point.expected_s is None else f"{point.expected_s:.1f} s"
-        values = [template.as_text(point.parameters[name]) for name in columns]
+        values = [template.as_text(point.named[name]) for name in columns]
         values += [_pairs(point.pairs) for _column in with_pairs]
-        rows.append([str(sample.sample), str(sample.point), str(sample.repeat), *values, seconds])
+        repeat = "warm-up" if point.warm_up else str(sample.repeat)
+        rows.append([str(sample.sample), str(sample.point), repeat, *values, seconds])
     left = len(plan.samples) - MOST_SAMPLES
     return [*_aligned(rows), *([f"… and {left} more"] if left > 0 else [])]
 

@@ -29,6 +29,7 @@ def body(summary: Summary, measured: Sequence[Measured]) -> str:
             "<main>\n",
             _notes(summary),
             _results(summary),
+            _expectations(summary),
             heatmap.section(summary),
             _sample_section(measured),
             _samples(summary, measured),
@@ -79,9 +80,18 @@ def _when(run: Run) -> str:
 
 
 def _badge(verdict: str) -> str:
-    mark = {"ok": "✓", "failed": "✕", "aborted": "■", "invalid": "!", "partial": "!", "incomplete": "!"}.get(
-        verdict, "?"
-    )
+    mark = {
+        "ok": "✓",
+        "failed": "✕",
+        "aborted": "■",
+        "invalid": "!",
+        "partial": "!",
+        "incomplete": "!",
+        "holds": "✓",
+        "broken": "✕",
+        "open": "?",
+        "unexpected": "✕",
+    }.get(verdict, "?")
     return f'<span class="badge {escape(verdict, quote=True)}">{mark} {escape(verdict)}</span>'
 
 
@@ -123,6 +133,23 @@ def _results(summary: Summary) -> str:
         f"Fewer than six samples cannot reach {CONFIDENCE:.0%}: the confidence says what the interval really has.</p>\n"
         "</section>\n"
     )
+
+
+def _expectations(summary: Summary) -> str:
+    if not summary.judgements:
+        return ""
+    rows = [
+        [
+            Html(_badge(each.verdict)),
+            each.expectation,
+            label(summary, summary.points[each.point]) if each.point >= 0 else "anywhere",
+            each.metric or "–",
+            each.why,
+        ]
+        for each in summary.judgements
+    ]
+    head = ("verdict", "expected", "grid point", "metric", "why")
+    return f'<section id="expectations">\n<h2>Expectations</h2>\n{_table(head, rows)}</section>\n'
 
 
 def _chart(name: str, what: str, *, size: str = "") -> str:

@@ -22,7 +22,7 @@ from .errors import MissingLibrary
 from .folder import ResultFolder
 from .pairs import by_pair, export
 from .pairs import to_csv as pairs_csv
-from .records import Run, read_run
+from .records import Run, measured_only, read_run
 from .report import render
 from .samples import Measured, measure, row, to_csv
 from .statistics import t_quantile
@@ -45,7 +45,7 @@ class Published:
 
 def publish(folder: ResultFolder) -> Published:
     """Write samples.csv, summary.json, manifest.json and report.html. Raises FolderError."""
-    run = by_pair(read_run(folder))
+    run = by_pair(measured_only(read_run(folder)))
     budget = ChartBudget.of(samples=len(run.samples), hosts=max((len(s.hosts) for s in run.samples), default=1))
     measured, rows, charts = [], [], []
     for sample in run.samples:

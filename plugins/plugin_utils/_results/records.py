@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import folder as folders
@@ -128,6 +128,7 @@ class Point:
     parsers: Mapping[str, str] = field(default_factory=dict)
     expected_rx_bytes: Mapping[str, int] = field(default_factory=dict)
     pairs: tuple[Pair, ...] = ()
+    warm_up: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,7 @@ class Run:
     samples: tuple[Sample, ...]
     resumed: bool
     partial: tuple[str, ...]
+    analysis: Mapping[str, Any] = field(default_factory=dict)  # how the suite wishes its results to be judged
 
 
 def read_run(folder: ResultFolder) -> Run:
@@ -192,7 +194,15 @@ def read_run(folder: ResultFolder) -> Run:
         samples=samples,
         resumed=_resumed(events),
         partial=tuple(_missing(folder, events, samples)),
+        analysis=_mapping(plan, "analysis"),
     )
+
+
+def measured_only(run: Run) -> Run:
+    """Without warm-ups, whose points come behind the measured ones."""
+    measured = tuple(point for point in run.points if not point.warm_up)
+    samples = tuple(sample for sample in run.samples if sample.point < len(measured))
+    return replace(run, points=measured, samples=samples)
 
 
 def _resumed(events: list[dict[str, Any]]) -> bool:
@@ -259,11 +269,12 @@ def _points(head: Mapping[str, Any], samples: tuple[Sample, ...]) -> tuple[Point
         entry = listed[index] if index < len(listed) else {}
         points.append(
             Point(
-                parameters=_mapping(entry, "parameters") or (seen[index].parameters if index in seen else {}),
+                parameters=_named(entry) or (seen[index].parameters if index in seen else {}),
                 wanted=planned[index] or repeats or len(done.get(index, ())),
                 receivers=tuple(map(str, _list(entry, "receivers"))),
                 t0_groups=tuple(map(str, _list(entry, "t0_groups"))),
                 pairs=_pairs(entry),
+                warm_up=entry.get("warm_up") is True,
                 parsers={group: name for group, name in _mapping(entry, "parsers").items() if isinstance(name, str)},
                 expected_rx_bytes={
                     host: figures["rx_bytes"]
@@ -275,6 +286,11 @@ def _points(head: Mapping[str, Any], samples: tuple[Sample, ...]) -> tuple[Point
             )
         )
     return tuple(points)
+
+
+def _named(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A point's parameters, and the name of its test."""
+    return {**({"test": _text(entry, "test")} if _text(entry, "test") else {}), **_mapping(entry, "parameters")}
 
 
 def _samples(events: Any) -> tuple[Sample, ...]:

@@ -15,8 +15,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 from .errors import MissingLibrary
+from .metrics import HIGHER, NEITHER, better
 
 CONFIDENCE = 0.95
 PERCENTILES = (50, 90, 95, 99)
@@ -41,13 +43,15 @@ class Description:
     maximum: float
     standard_deviation: float | None
     variation: float | None  # standard deviation / |mean|
-    percentiles: dict[int, float]
+    percentiles: dict[float, float]
     median_interval: Interval | None
     mean_interval: Interval | None
     outliers: tuple[int, ...]  # positions in the list
 
 
-def describe(values: Sequence[float]) -> Description:
+def describe(
+    values: Sequence[float], *, confidence: float = CONFIDENCE, percentiles: Sequence[float] = PERCENTILES
+) -> Description:
     """The figures of at least one value. ``mean_interval`` is None without scipy (see :func:`t_quantile`)."""
     ordered = sorted(values)
     n = len(ordered)
@@ -61,9 +65,9 @@ def describe(values: Sequence[float]) -> Description:
         maximum=ordered[-1],
         standard_deviation=deviation,
         variation=deviation / abs(mean) if deviation is not None and mean else None,
-        percentiles={percent: percentile(ordered, percent) for percent in PERCENTILES},
-        median_interval=median_interval(ordered),
-        mean_interval=mean_interval(n, mean, deviation),
+        percentiles={percent: percentile(ordered, percent) for percent in percentiles},
+        median_interval=median_interval(ordered, confidence=confidence),
+        mean_interval=mean_interval(n, mean, deviation, confidence=confidence),
         outliers=outliers(values),
     )
 
@@ -87,7 +91,8 @@ def median_interval(ordered: Sequence[float], *, confidence: float = CONFIDENCE)
         return None
     below, tail, rank = 0.5**n, 0.0, 0  # P(B = rank), P(B < rank), for B ~ Binomial(n, 1/2)
     if below == 0.0:  # more than 1074 values: the normal approximation, one rank wider
-        rank = math.floor((n - 1.96 * math.sqrt(n)) / 2) - 1
+        z = NormalDist().inv_cdf((1 + confidence) / 2)
+        rank = math.floor((n - z * math.sqrt(n)) / 2) - 1
         return Interval(ordered[rank], ordered[n - 1 - rank], confidence)
     while 1 - 2 * (tail + below) >= confidence and rank < n // 2:
         tail += below
@@ -98,15 +103,15 @@ def median_interval(ordered: Sequence[float], *, confidence: float = CONFIDENCE)
     return Interval(ordered[rank - 1], ordered[n - rank], 1 - 2 * tail)
 
 
-def mean_interval(n: int, mean: float, deviation: float | None) -> Interval | None:
+def mean_interval(n: int, mean: float, deviation: float | None, *, confidence: float = CONFIDENCE) -> Interval | None:
     """Student's interval of the mean."""
     if deviation is None:
         return None
     try:
-        half = t_quantile(n - 1) * deviation / math.sqrt(n)
+        half = t_quantile(n - 1, confidence=confidence) * deviation / math.sqrt(n)
     except MissingLibrary:
         return None
-    return Interval(mean - half, mean + half, CONFIDENCE)
+    return Interval(mean - half, mean + half, confidence)
 
 
 def t_quantile(degrees: int, *, confidence: float = CONFIDENCE) -> float:
@@ -126,3 +131,17 @@ def outliers(values: Sequence[float]) -> tuple[int, ...]:
     low, high = percentile(ordered, 25), percentile(ordered, 75)
     reach = 1.5 * (high - low)
     return tuple(i for i, value in enumerate(values) if not low - reach <= value <= high + reach)
+
+
+def change(metric: str, before: Description, after: Description) -> str:
+    """What became of a metric: improvement, regression, difference (it has no better direction), or unclear.
+
+    Only intervals that do not touch tell two runs apart; a latency that went down is an improvement.
+    """
+    old, new = (each.median_interval or Interval(each.median, each.median, 0.0) for each in (before, after))
+    if before.n < 2 or after.n < 2 or (new.low <= old.high and old.low <= new.high):
+        return "unclear"
+    direction = better(metric)
+    if direction == NEITHER:
+        return "difference"
+    return "improvement" if (new.low > old.high) == (direction == HIGHER) else "regression"

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .expectations import HOLDS, Judgement, expected, judge, unmeasured
 from .metrics import better, unit
 from .records import Point, Run
 from .samples import Measured
-from .statistics import Description, describe
+from .statistics import CONFIDENCE, PERCENTILES, Description, describe
 
 SCHEMA = 1
-OK, INCOMPLETE = "ok", "incomplete"
+OK, INCOMPLETE, UNEXPECTED = "ok", "incomplete", "unexpected"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class PointSummary:
     used: tuple[Measured, ...]
     excluded: tuple[Measured, ...]
     metrics: dict[str, Description]
+    judgements: tuple[Judgement, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -39,13 +41,27 @@ class PointSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """A run's results. ``verdict``: ok only if every grid point got its wished number of ok samples."""
+    """A run's results. ``verdict``: ok only if every grid point got its wished number of ok samples, and all that was
+    expected holds; ``unexpected`` when only the latter is missing."""
 
     run: Run
     points: tuple[PointSummary, ...]
+    unmeasured: tuple[Judgement, ...] = ()
+
+    @property
+    def judgements(self) -> list[Judgement]:
+        """What the suite expects, at each point where it is measured."""
+        return [*(each for point in self.points for each in point.judgements), *self.unmeasured]
 
     @property
     def verdict(self) -> str:
+        if self.measured == OK and any(each.verdict != HOLDS for each in self.judgements):
+            return UNEXPECTED
+        return self.measured
+
+    @property
+    def measured(self) -> str:
+        """The verdict without expectations."""
         if all(point.verdict == OK for point in self.points) and self.points:
             return OK
         return self.run.verdict if self.run.verdict in ("failed", "aborted") else "partial"
@@ -54,24 +70,42 @@ class Summary:
 def summarise(run: Run, measured: Sequence[Measured]) -> Summary:
     points = []
     for index, point in enumerate(run.points):
-        points.append(_point(index, point, [each for each in measured if each.sample.point == index]))
-    return Summary(run, tuple(points))
+        points.append(_point(run, index, point, [each for each in measured if each.sample.point == index]))
+    judged = [each for point in points for each in point.judgements]
+    return Summary(run, tuple(points), tuple(unmeasured(expected(run), judged)))
 
 
-def _point(index: int, point: Point, measured: Sequence[Measured]) -> PointSummary:
+def _point(run: Run, index: int, point: Point, measured: Sequence[Measured]) -> PointSummary:
     used = [each for each in measured if each.sample.verdict == "ok"]
     values: dict[str, list[float]] = {}
     for each in used:
         for name, value in each.figures().items():
             values.setdefault(name, []).append(value)
+    confidence = _fraction(run.analysis.get("confidence"))
+    metrics = {
+        name: describe(list_of, confidence=confidence, percentiles=_percentiles(run.analysis.get("percentiles")))
+        for name, list_of in values.items()
+    }
     return PointSummary(
         point=index,
         parameters=dict(point.parameters),
         wanted=point.wanted,
         used=tuple(used),
         excluded=tuple(each for each in measured if each.sample.verdict != "ok"),
-        metrics={name: describe(list_of) for name, list_of in values.items()},
+        metrics=metrics,
+        judgements=tuple(judge(expected(run), index, metrics, confidence)),
     )
+
+
+def _fraction(value: Any) -> float:
+    return float(value) if isinstance(value, float) and 0.5 <= value < 1 else CONFIDENCE
+
+
+def _percentiles(value: Any) -> tuple[float, ...]:
+    """The suite's, and always those that every reader expects."""
+    more = value if isinstance(value, list) else []
+    known = [each for each in more if isinstance(each, (int, float)) and 0 <= each <= 100]
+    return tuple(sorted({*PERCENTILES, *known}))
 
 
 def document(summary: Summary) -> dict[str, Any]:
@@ -84,6 +118,7 @@ def document(summary: Summary) -> dict[str, Any]:
         "verdict": summary.verdict,
         "partial": list(run.partial),
         "points": [_point_document(point) for point in summary.points],
+        **({"expectations": [each.document() for each in summary.unmeasured]} if summary.unmeasured else {}),
     }
 
 
@@ -96,6 +131,7 @@ def _point_document(point: PointSummary) -> dict[str, Any]:
         "ok": len(point.used),
         "samples": [each.sample.key for each in point.used],
         "metrics": {name: _metric_document(name, each, point.used) for name, each in point.metrics.items()},
+        **({"expectations": [each.document() for each in point.judgements]} if point.judgements else {}),
         "excluded": [
             {
                 "sample": each.sample.sample,
@@ -122,7 +158,7 @@ def _metric_document(name: str, described: Description, used: Sequence[Measured]
         "max": described.maximum,
         "standard_deviation": described.standard_deviation,
         "variation": described.variation,
-        **{f"p{percent}": value for percent, value in described.percentiles.items()},
+        **{f"p{percent:g}": value for percent, value in described.percentiles.items()},
         "outliers": [holders[position] for position in described.outliers],
     }
 

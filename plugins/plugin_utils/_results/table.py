@@ -9,9 +9,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Sequence
 
+from .expectations import BROKEN, HOLDS, OPEN
 from .samples import Measured
 from .show import digits, like, micros, scaled
-from .summary import OK, PointSummary, Summary, label, varying
+from .summary import OK, UNEXPECTED, PointSummary, Summary, label, varying
 from .text import plain
 
 _COLOURS = {
@@ -21,6 +22,7 @@ _COLOURS = {
     "invalid": "33",
     "partial": "33",
     "incomplete": "33",
+    "unexpected": "31",
     "dim": "2",
     "bold": "1",
 }
@@ -42,6 +44,7 @@ def render(summary: Summary, measured: Sequence[Measured], *, width: int = 80, c
     if hidden:
         lines.append(paint("dim", f"… and {hidden} more ok samples, in samples.csv"))
     lines += ["", *(_point(summary, point, width, paint) for point in summary.points), ""]
+    lines += _expected(summary, width, paint)
     lines += _said(summary, measured, width)
     lines.append(f"{paint('bold', 'verdict')}  {paint(summary.verdict, summary.verdict)}{_why(summary)}")
     return "\n".join(lines)
@@ -146,7 +149,29 @@ def _said(summary: Summary, measured: Sequence[Measured], width: int) -> list[st
     ]
 
 
+def _expected(summary: Summary, width: int, paint: Paint) -> list[str]:
+    """Each expectation at each grid point, in a line that says why it holds or not."""
+    lines = []
+    for each in summary.judgements[:ROWS_SHOWN]:
+        where = (
+            f" ({label(summary, summary.points[each.point])})" if each.point >= 0 and len(summary.points) > 1 else ""
+        )
+        kind = {HOLDS: "ok", BROKEN: "failed"}.get(each.verdict, "invalid")
+        wrapped = textwrap.wrap(plain(each.why + where, limit=400), max(width - 9, 20), subsequent_indent=" " * 9)
+        lines += [f"{paint(kind, each.verdict.ljust(8))} {wrapped[0]}", *wrapped[1:]]
+    left = len(summary.judgements) - ROWS_SHOWN
+    return [
+        *lines,
+        *([f"… and {left} more expectations, in summary.json"] if left > 0 else []),
+        *([""] if lines else []),
+    ]
+
+
 def _why(summary: Summary) -> str:
+    if summary.verdict == UNEXPECTED:
+        broken = sum(each.verdict == BROKEN for each in summary.judgements)
+        open_ = sum(each.verdict == OPEN for each in summary.judgements)
+        return f": of {len(summary.judgements)} expectations {broken} do not hold and {open_} are open"
     short = [point for point in summary.points if point.verdict != OK]
     if not short:
         return ""

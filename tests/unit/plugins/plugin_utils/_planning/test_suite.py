@@ -18,7 +18,9 @@ COUNTS = {"points": st.integers(1, 30), "repeats": st.integers(1, 12), "seed": s
 
 @given(**COUNTS, interleaved=st.booleans())
 def test_every_point_and_repeat_once(points, repeats, seed, interleaved):
-    samples = suites.order(points=points, repeats=repeats, seed=seed, interleaved=interleaved)
+    samples = suites.order(
+        points=points, repeats=repeats, seed=seed, how="interleaved" if interleaved else "sequential"
+    )
     pairs = [(sample.point, sample.repeat) for sample in samples]
     assert sorted(pairs) == sorted(itertools.product(range(points), range(1, repeats + 1)))
     assert [sample.sample for sample in samples] == list(range(points * repeats))
@@ -26,7 +28,7 @@ def test_every_point_and_repeat_once(points, repeats, seed, interleaved):
 
 @given(**COUNTS)
 def test_interleaved_blocks_are_permutations(points, repeats, seed):
-    samples = suites.order(points=points, repeats=repeats, seed=seed, interleaved=True)
+    samples = suites.order(points=points, repeats=repeats, seed=seed, how="interleaved")
     for block in range(repeats):
         part = samples[block * points : (block + 1) * points]
         assert {sample.repeat for sample in part} == {block + 1}
@@ -35,17 +37,17 @@ def test_interleaved_blocks_are_permutations(points, repeats, seed):
 
 @given(**COUNTS)
 def test_a_seed_reproduces(points, repeats, seed):
-    first, second = (suites.order(points=points, repeats=repeats, seed=seed, interleaved=True) for _time in range(2))
+    first, second = (suites.order(points=points, repeats=repeats, seed=seed, how="interleaved") for _time in range(2))
     assert first == second
 
 
 def test_seeds_differ():
-    orders = {suites.order(points=10, repeats=3, seed=seed, interleaved=True) for seed in range(20)}
+    orders = {suites.order(points=10, repeats=3, seed=seed, how="interleaved") for seed in range(20)}
     assert len(orders) == 20
 
 
 def test_sequential_is_point_by_point():
-    samples = suites.order(points=2, repeats=3, seed=5, interleaved=False)
+    samples = suites.order(points=2, repeats=3, seed=5, how="sequential")
     assert [(sample.point, sample.repeat) for sample in samples] == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3)]
 
 
