@@ -27,8 +27,9 @@ from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol.pl
 from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol.schema import Path as Place
 from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol.schema import SchemaError
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.record import unfinished
-from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning import inventory, workload
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning import inventory, profiles, workload
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.blame import blamed
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.documents import FileProblem
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.expansion import expand
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.hosts import Host
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.plan import (
@@ -69,7 +70,7 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(str(problem), obj=blamed(self._documents, problem)) from None
 
     def _planned(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        suite = self._loaded("suite", arguments["suite"])
+        suite = self._with_profile(self._loaded("suite", arguments["suite"]))
         chosen = self._loaded("workload", arguments["workload"] or suite.get("workload"))
         groups, hosts = self._hosts(arguments["groups"], chosen, whole=not suite.get("matrix"))
         created = time.gmtime()
@@ -112,8 +113,24 @@ class ActionModule(ActionBase):
             raise SchemaError((kind,), f"expected a mapping, got {schema.kind(document)}.", document)
         return document
 
+    def _with_profile(self, suite: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A suite that names a profile does what that says, but for what it says itself."""
+        if suite.get("profile") is None:
+            return suite
+        given = str(suite["profile"])
+        file = self._file("profile", given)
+        try:
+            base = profiles.read(Path(file).read_text(encoding="utf-8"), str(file))
+        except (OSError, UnicodeDecodeError) as problem:
+            raise SchemaError(
+                ("suite", "profile"), f"the file {file} cannot be read: {_one_line(problem)}", given
+            ) from problem
+        except FileProblem as problem:
+            raise SchemaError(("suite", "profile"), f"the profile is not valid: {problem}", given) from problem
+        return {**base, **{key: value for key, value in suite.items() if key != "profile" and value is not None}}
+
     def _file(self, kind: str, given: str) -> str | Path:
-        shipped = workload.shipped() if kind == "workload" else {}
+        shipped = {"workload": workload.shipped, "profile": profiles.shipped}.get(kind, dict)()
         if given in shipped:
             return shipped[given]
         is_name = "/" not in given and not given.endswith((".yml", ".yaml", ".json"))

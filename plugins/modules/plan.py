@@ -26,7 +26,11 @@ options:
       - The suite as a mapping, or the path of a YAML file that holds it. A bare name is looked for in the folder
         C(suites).
       - Its keys are C(name), C(workload), C(parameters), C(grid), C(repeats), C(seed), C(order), C(retry_budget),
-        C(max_start_skew), C(on_host_failure) and C(steps).
+        C(max_start_skew), C(on_host_failure), C(steps), C(matrix), C(tests), C(warm_up), C(cool_down),
+        C(continue_on_error), C(expectations), C(confidence), C(percentiles) and C(profile).
+      - C(profile) is the path of a profile of netperf-orchestrate, or the name of one of ours, V(baseline),
+        V(throughput), V(latency), V(stress), V(cloud), V(datacenter), V(wireless), V(jitter), V(lossy) or
+        V(mixed-workload). What else the suite says comes before what the profile says.
     type: raw
     required: true
   workload:
