@@ -27,7 +27,7 @@ from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol.pl
 from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol.schema import Path as Place
 from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol.schema import SchemaError
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.record import unfinished
-from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning import inventory, profiles, workload
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning import inventory, profile, workload
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.blame import blamed
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.documents import FileProblem
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.expansion import expand
@@ -120,7 +120,7 @@ class ActionModule(ActionBase):
         given = str(suite["profile"])
         file = self._file("profile", given)
         try:
-            base = profiles.read(Path(file).read_text(encoding="utf-8"), str(file))
+            base = profile.read(Path(file).read_text(encoding="utf-8"), str(file))
         except (OSError, UnicodeDecodeError) as problem:
             raise SchemaError(
                 ("suite", "profile"), f"the file {file} cannot be read: {_one_line(problem)}", given
@@ -130,7 +130,7 @@ class ActionModule(ActionBase):
         return {**base, **{key: value for key, value in suite.items() if key != "profile" and value is not None}}
 
     def _file(self, kind: str, given: str) -> str | Path:
-        shipped = {"workload": workload.shipped, "profile": profiles.shipped}.get(kind, dict)()
+        shipped = {"workload": workload.shipped, "profile": profile.shipped}.get(kind, dict)()
         if given in shipped:
             return shipped[given]
         is_name = "/" not in given and not given.endswith((".yml", ".yaml", ".json"))

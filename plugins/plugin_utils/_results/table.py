@@ -129,7 +129,7 @@ def _point(summary: Summary, point: PointSummary, width: int, paint: Paint) -> s
 def _said(summary: Summary, measured: Sequence[Measured], width: int) -> list[str]:
     """What happened on the way, one line each: control packets, retries, a resumed run, what is missing."""
     packets = [each.sample.control_packets for each in measured if each.sample.control_packets is not None]
-    retried = [each.sample.key for each in measured if each.sample.attempt > 1]
+    retried = [each.sample.key for each in measured if each.sample.attempt > 1 and each.sample.hosts]
     notes = []
     if packets:
         notes.append(

@@ -46,3 +46,27 @@ def test_a_failed_pair_is_measured_in_a_later_round_and_nobody_shares_a_host(loc
             spans[host].append((line["sample"], line["attempt"]))
     assert all(sorted(each, key=lambda key: key[::-1]) == each for each in spans.values())
     assert max(line["attempt"] for line in local.run.samples) == 3, "one pair again, and its neighbour before it"
+
+
+def test_tests_in_order_with_traffic_before_them_and_an_expectation_that_decides(local: LocalTrial) -> None:
+    suite = {
+        "tests": [{"name": name, "parameters": {"duration": "300ms"}} for name in ("first", "second")],
+        "order": "in_turn",
+        "warm_up": "100ms",
+        "cool_down": "200ms",
+        "expectations": {"start_skew_max": 0, "clients.cpu_cores_max": 64},
+    }
+    client = (sys.executable, "-c", CLIENT, "${servers.address}", "${servers.port.main}", "${duration}")
+    parameters = {name: value for name, value in pair(client=client).items() if name != "duration"}
+    finished = local.walk("command", parameters=parameters, suite=suite, repeats=2).failed()
+    order = [(line["parameters"]["test"], line["parameters"]["duration"]) for line in local.run.samples]
+    assert order == [("first", 0.1), ("first", 0.3), ("second", 0.1), ("second", 0.3)] * 2
+    summary = local.run.json("summary.json")
+    assert [point["parameters"]["test"] for point in summary["points"]] == ["first", "second"]
+    for point in summary["points"]:
+        assert point["ok"] == 2
+        verdicts = {each["metric"]: each["verdict"] for each in point["expectations"]}
+        assert verdicts["clients.cpu_cores"] == "holds"
+        assert verdicts["start_skew_us"] in ("broken", "open"), "nobody starts at the very same instant"
+    assert finished.output.count("cooling down for 0.2 s") == 4
+    assert "is not as expected" in finished.output

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning import profiles, workload
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning import profile, workload
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.documents import FileProblem
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -55,7 +55,7 @@ tags: [a, b]
 
 
 def test_every_field_is_carried_out():
-    suite = profiles.read(WHOLE, "theirs.yaml")
+    suite = profile.read(WHOLE, "theirs.yaml")
     assert suite["tests"] == [
         {
             "name": "bulk",
@@ -109,7 +109,7 @@ def test_every_field_is_carried_out():
     ],
 )
 def test_directions_and_protocols(direction, protocol, kind):
-    suite = profiles.read(f"name: x\ntests: [{{name: t, direction: {direction}, protocol: {protocol}}}]", "x")
+    suite = profile.read(f"name: x\ntests: [{{name: t, direction: {direction}, protocol: {protocol}}}]", "x")
     parameters = suite["tests"][0]["parameters"]
     assert (parameters["test"], parameters["arguments"]) == kind
 
@@ -139,18 +139,18 @@ def test_directions_and_protocols(direction, protocol, kind):
 def test_a_slip_is_shown_with_its_line(change, expected):
     assert change[0] in WHOLE
     with pytest.raises(FileProblem) as caught:
-        profiles.read(WHOLE.replace(change[0], change[1], 1), "f")
+        profile.read(WHOLE.replace(change[0], change[1], 1), "f")
     assert str(caught.value).startswith(expected)
 
 
 def test_our_own_have_the_names_that_people_know():
-    assert sorted(profiles.shipped()) == sorted(NAMES)
+    assert sorted(profile.shipped()) == sorted(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_our_own_are_described_and_can_be_planned(planning, name):
-    content = profiles.shipped()[name].read_text(encoding="utf-8")
-    suite = profiles.read(content, f"{name}.yml")
+    content = profile.shipped()[name].read_text(encoding="utf-8")
+    suite = profile.read(content, f"{name}.yml")
     assert suite["name"] == name
     assert len(suite["description"]) > 80
     assert len({str(test["parameters"]) for test in suite["tests"]}) == len(suite["tests"])
@@ -166,6 +166,6 @@ def test_our_own_are_described_and_can_be_planned(planning, name):
 @given(st.text(max_size=80))
 def test_any_text_is_read_or_refused(content):
     try:
-        profiles.read(content, "f")
+        profile.read(content, "f")
     except FileProblem as problem:
         assert str(problem).startswith("f:")  # noqa: PT017
