@@ -194,3 +194,9 @@ def test_execution_environment_has_the_libraries_of_the_control_node() -> None:
 
 def test_no_check_is_ignored() -> None:
     assert not [name for name in FILES if re.search(r"tests/sanity/ignore|\.ansible-lint-ignore", name)]
+
+
+def test_no_module_has_the_name_of_a_folder_beside_it() -> None:
+    """Ansible's loader takes the folder for a package first, and Python's the module: only a real play would notice."""
+    twins = [path for path in (ROOT / "plugins").rglob("*.py") if path.with_suffix("").is_dir()]
+    assert twins == []
