@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,8 @@ from netbench_lab import settings
 from netbench_lab.lab import Lab
 
 HERE = Path(__file__).resolve().parent
-PARTS = ("simulated", "hosts", "window", "many", "pynetbench")
+ON_HOSTS = ("hosts", "window", "many")
+PARTS = ("simulated", *ON_HOSTS, "pynetbench")
 LAB = "bench"
 
 
@@ -38,8 +38,41 @@ def simulated(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
+def on_hosts(arguments: argparse.Namespace, found: dict[str, Any]) -> None:
+    """What needs lab hosts: the parts of `arguments.only`, each shown and noted as soon as it is there."""
+    lab = Lab(settings.from_environment(os.environ, name=os.environ.get("NETBENCH_LAB") or LAB), say)
+    try:
+        with tempfile.TemporaryDirectory(prefix="netbench-bench-") as folder:
+            results = Path(folder)
+            if "hosts" in arguments.only:
+                found["hosts"] = []
+                for clients in arguments.clients:
+                    say(f"{clients} clients …")
+                    found["hosts"].append(barrier.measure(lab, clients, arguments.repeats, results / str(clients)))
+                    note(arguments.json, found)
+                show(tables.hosts(found["hosts"]))
+            if "window" in arguments.only:
+                found["window"] = window.measure(lab, results / "window")
+                show(tables.window(found["window"]))
+            if "many" in arguments.only:
+                say(f"{1 + arguments.many} hosts …")
+                found["many"] = barrier.connect(lab, arguments.many, results / "many")
+                show(tables.many(found["many"]))
+    finally:
+        lab.down()
+
+
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def show(table: str) -> None:
+    print(table, end="\n\n", flush=True)
+
+
+def note(path: Path, found: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found, indent=2) + "\n")
 
 
 def main() -> int:
@@ -51,45 +84,22 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="default: all")
     parser.add_argument("--json", type=Path, default=Path("results/bench.json"), help="default: results/bench.json")
     arguments = parser.parse_args()
+    began_s = time.monotonic()
     found: dict[str, Any] = {"machine": machine()}
     if "simulated" in arguments.only:
         found["simulated"] = simulated(arguments)
-        print(tables.simulated(found["simulated"]), end="\n\n")
-    on_hosts: dict[str, Callable[[Lab, Path], Any]] = {
-        "hosts": lambda lab, results: [
-            _told(lab, clients, arguments.repeats, results) for clients in arguments.clients
-        ],
-        "window": window.measure,
-        "many": lambda lab, results: barrier.connect(lab, arguments.many, results),
-    }
-    chosen = [part for part in on_hosts if part in arguments.only]
-    if os.geteuid() and chosen:
-        print(f"SKIPPED: {', '.join(chosen)}: lab hosts need root")
-    elif chosen:
-        name = os.environ.get("NETBENCH_LAB") or LAB
-        lab = Lab(settings.from_environment(os.environ, name=name), say)
-        try:
-            for part in chosen:
-                with tempfile.TemporaryDirectory(prefix="netbench-bench-") as results:
-                    found[part] = on_hosts[part](lab, Path(results))
-                print(getattr(tables, part)(found[part]), end="\n\n", flush=True)
-        finally:
-            lab.down()
-    found["seconds"] = round(time.monotonic() - BEGAN)
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(found, indent=2) + "\n")
+        show(tables.simulated(found["simulated"]))
+        note(arguments.json, found)
+    if wanted := [part for part in ON_HOSTS if part in arguments.only]:
+        if os.geteuid():
+            print(f"SKIPPED: {', '.join(wanted)}: lab hosts need root")
+        else:
+            on_hosts(arguments, found)
+    note(arguments.json, {**found, "seconds": round(time.monotonic() - began_s)})
     print(f"written to {arguments.json}")
     if "pynetbench" not in arguments.only:
         return 0
     return subprocess.run([sys.executable, str(HERE / "pynetbench.py")], check=False, timeout=600).returncode
-
-
-BEGAN = time.monotonic()
-
-
-def _told(lab: Lab, clients: int, repeats: int, results: Path) -> dict[str, Any]:
-    say(f"{clients} clients …")
-    return barrier.measure(lab, clients, repeats, results)
 
 
 def machine() -> dict[str, Any]:
