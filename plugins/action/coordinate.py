@@ -184,7 +184,7 @@ class ActionModule(ActionBase):
         )
 
     def _result(self, plan: RunPlan, folder: Path, outcome: Outcome) -> dict[str, Any]:
-        problems = [f"{c.host}: {c.problem}" for c in outcome.collected if c.problem]
+        problems = [f"{c.host}: {c.problem}" for c in outcome.collected if c.problem and c.host not in outcome.missing]
         result = {
             "changed": True,
             "run_id": plan.run_id,
@@ -193,6 +193,7 @@ class ActionModule(ActionBase):
             "reason": outcome.reason,
             "resumed": outcome.resumed,
             "paused": outcome.verdict == "paused",
+            "missing": outcome.missing,
             "samples": [
                 {name: line[name] for name in ("sample", "attempt", "verdict", "reason", "start_skew_us", "window_s")}
                 for line in outcome.samples

@@ -143,6 +143,10 @@ paused:
   description: Whether the walk stopped at O(until).
   type: bool
   returned: success
+missing:
+  description: Hosts that the run has gone on without until its end, and why. The suite says C(on_host_failure=drop).
+  type: dict
+  returned: success
 resumed:
   description: Whether an earlier coordinator had begun this run.
   type: bool

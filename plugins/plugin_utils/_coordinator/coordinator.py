@@ -23,6 +23,7 @@ from typing import Any
 
 from .._planning.plan import FILE_NAME as PLAN_NAME
 from .._planning.plan import RunPlan, without_secrets
+from .absence import Absence
 from .clock import Bound
 from .collect import Collected, collect
 from .endpoint import Endpoint
@@ -66,6 +67,7 @@ class Outcome:
     reason: str | None = None
     samples: list[dict[str, Any]] = field(default_factory=list)  # the record's lines
     collected: list[Collected] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)  # hosts that the run went on without, and why
     resumed: bool = False
     interrupted: bool = False  # by a signal: ansible-playbook is gone, or going
 
@@ -96,6 +98,7 @@ class Coordinator:
         self._before: dict[str, Bound] = {}
         self._lead = Lead()
         self._silence = Silence(options.channel)
+        self._absence = Absence(plan)
         self._lasted_s: dict[int, float] = {}  # point -> from T0 to the end of the longest window so far
         self._sample: SampleWalk | None = None
         self._agenda: Agenda | None = None
@@ -139,12 +142,13 @@ class Coordinator:
 
     async def _walk_all(self, record: Record, outcome: Outcome) -> None:
         """Every sample that has no ``ok`` yet, as long as the retry budget and the policy allow."""
-        self._before = await self._fleet.survey(self._endpoints)
+        self._before = await self._fleet.survey(set(self._endpoints) - set(self._absence.missing))
         outcome.samples += [event for event in record.past if event["event"] == "sample"]
         verdicts = record.verdicts()
         budget = self._plan.retry_budget - sum(verdict != "ok" for verdict in verdicts.values())
         left_behind = record.left_behind()
         for sample in self._plan.samples:
+            await self._welcome_back(record)
             attempts = [attempt for number, attempt in verdicts if number == sample.sample]
             if any(verdicts[sample.sample, attempt] == "ok" for attempt in attempts):
                 continue
@@ -157,6 +161,8 @@ class Coordinator:
                 outcome.samples.append(line)
                 if line["verdict"] == "ok":
                     break
+                if line["verdict"] == "failed" and not self._stopping and await self._goes_on_without(record, line):
+                    continue  # again, without; there are only so many hosts
                 taken_up = (sample.sample, attempt) == left_behind
                 if self._stopping or not (taken_up or self._goes_on_after(line["verdict"])):
                     outcome.verdict, outcome.reason = line["verdict"], line["reason"]
@@ -171,6 +177,40 @@ class Coordinator:
                     break
                 budget -= 1
         outcome.verdict = "partial" if outcome.reason else "ok"
+
+    async def _goes_on_without(self, record: Record, line: dict[str, Any]) -> bool:
+        """By the policy ``drop``: leaves out the hosts that have spoiled a sample, if the run makes sense without them.
+
+        Whoever is gone is to blame before whoever said so first. What still runs on such a host ends by itself.
+        """
+        if self._plan.on_host_failure != "drop" or self._sample is None:
+            return False
+        await self._fleet.whole()
+        gone = self._fleet.unreachable() & set(line["hosts"])
+        failed = {host for host, about in line["hosts"].items() if about["verdict"] == "failed"} - gone
+        objection = self._absence.objection(gone or failed)
+        if objection:
+            line["reason"] = f"{line['reason']}; the run cannot go on without {objection}"
+        if objection or not (gone or self._sample.culprit):
+            return False
+        blamed = sorted(gone) or [str(self._sample.culprit)]
+        why = {host: line["hosts"][host]["reason"] or line["reason"] or "failed" for host in blamed}
+        self._absence.drop(why, lost=bool(gone))
+        for host, reason in why.items():
+            record.write("dropped", host=host, reason=reason, sample=line["sample"], attempt=line["attempt"])
+            self._progress.note(f"going on without {host}: {reason}")
+        if gone:
+            await asyncio.sleep(max(0.0, self._sample.over_s() - time.monotonic()))
+        return True
+
+    async def _welcome_back(self, record: Record) -> None:
+        """Hosts that could not be reached and can be again take part in the samples that follow."""
+        for host in self._absence.may_return():
+            if await self._fleet.try_again(host):
+                self._absence.back(host)
+                self._before.update(await self._fleet.survey([host]))
+                record.write("returned", host=host)
+                self._progress.note(f"{host} is back, and takes part again")
 
     async def _walk_rounds(self, record: Record, outcome: Outcome) -> None:
         """Every pair of a matrix that has no ``ok`` yet, in rounds, as long as the retry budget allows."""
@@ -216,7 +256,7 @@ class Coordinator:
 
     async def _walk(self, record: Record, key: tuple[int, int], pairs: Pairs | None = None) -> dict[str, Any] | None:
         lasts_s = self._lasts_s(self._plan.samples[key[0]].point)
-        parting = frozenset(self._let_go(lasts_s))
+        parting = frozenset(self._let_go(lasts_s)) - self._fleet.unreachable()
         self._fleet.stand_alone(parting)
         await self._fleet.whole()
         self._sample = SampleWalk(
@@ -231,6 +271,7 @@ class Coordinator:
             lasts_s=lasts_s,
             lease_s=self._options.lease_s,
             pairs=pairs,
+            missing=self._absence.missing,
         )
         for said in self._unheard:
             self._sample.heard(*said)
@@ -296,6 +337,7 @@ class Coordinator:
 
         outcome.collected = list(await asyncio.gather(*(one(endpoint) for endpoint in self._endpoints.values())))
         collected = {c.host: {"files": c.files, "bytes": c.size_bytes, "problem": c.problem} for c in outcome.collected}
+        outcome.missing = dict(self._absence.missing)
         record.write("end", verdict=outcome.verdict, reason=outcome.reason, collected=collected)
         record.sync()
         self._forget_secrets()
@@ -352,11 +394,26 @@ class Coordinator:
 
     async def _open(self) -> None:
         """Attaches to the hosts. Those of a matrix that cannot take part cost their pairs, and no more."""
-        for host, why in (await self._fleet.open(all_needed=not self._rounds)).items():
-            self._absent[host] = why
+        drops = self._plan.on_host_failure == "drop"
+        problems = await self._fleet.open(all_needed=not (self._rounds or drops))
+        if drops and not self._rounds:
+            self._begin_without(problems)
+            return
+        self._absent.update(problems)
         for host, why in self._absent.items():
             self._endpoints.pop(host, None)
             self._progress.note(f"{host} cannot take part, its pairs are lost: {why}")
+
+    def _begin_without(self, problems: Mapping[str, str]) -> None:
+        if problems and (objection := self._absence.objection(problems)):
+            told = "".join(f"\n  {host}: {why}" for host, why in problems.items())
+            raise CoordinatorError(
+                f"{len(problems)} of {len(self._endpoints)} hosts cannot take part:{told}\n"
+                f"The run cannot go on without {objection}"
+            )
+        self._absence.drop(problems, lost=True)
+        for host, why in problems.items():
+            self._progress.note(f"beginning without {host}: {why}")
 
     def _make_fleet(self) -> Fleet:
         return Fleet(

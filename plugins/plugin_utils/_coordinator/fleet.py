@@ -16,7 +16,7 @@ from typing import Any
 
 from ...module_utils._protocol.frames import PROTOCOL
 from . import remote
-from .channel import Channel
+from .channel import OPEN_S, Channel
 from .clock import Bound, Exchange, survey
 from .endpoint import Endpoint
 from .errors import ChannelError, CoordinatorError, HostError, Refused
@@ -28,6 +28,7 @@ PLAN_S = 30.0
 ATTACH_AGAIN_S = 6.0  # systemd restarts a worker within one
 ATTACH_ATTEMPTS = 2  # at least: on a busy machine one may take longer than all the time there is
 ATTACH_PAUSE_S = 0.3
+RETURN_S = 2.0  # for a host that was given up; it holds up the others
 PARTED = "let go for the window"
 
 OnEvent = Callable[[str, str, dict[str, Any]], None]  # (host, "report" | "attached" | "gone", message)
@@ -189,6 +190,31 @@ class Fleet:
         if leaving:
             await asyncio.wait(list(leaving.values()))
 
+    def unreachable(self) -> set[str]:
+        """Hosts whose channel is down, and is not being taken up again."""
+        here = {host for host, channel in self._channels.items() if channel.is_open}
+        return set(self._endpoints) - here - set(self._mending)
+
+    async def try_again(self, host: str) -> bool:
+        """Whether a host that was unreachable is there again, with nothing of an earlier sample going on."""
+        until = time.monotonic() + RETURN_S
+        try:
+            if host in self.unreachable():
+                async with asyncio.timeout(RETURN_S):
+                    if host not in self._channels:
+                        await self._deliver(host)
+                    await self._attach(host)
+            channel = self._channels[host]
+            while not over(status := self.greetings[host]["status"] or {}):
+                channel.send("stop", reason="its coordinator is back, and went on without it")
+                await asyncio.sleep(ATTACH_PAUSE_S)
+                self.greetings[host] = await self._greet(channel)
+                if time.monotonic() > until:
+                    return False
+            return status.get("run_id") in (None, self._run_id)
+        except (HostError, TimeoutError):
+            return False
+
     async def whole(self) -> None:
         """Waits for channels that are being taken up again."""
         if self._mending:
@@ -225,7 +251,7 @@ class Fleet:
     async def _greet(self, channel: Channel) -> dict[str, Any]:
         hello: dict[str, Any] = {"protocol": PROTOCOL, "coordinator": self._coordinator, "run_id": self._run_id}
         try:
-            return await channel.request("hello", **hello)
+            return await channel.request("hello", **hello, timeout_s=OPEN_S)
         except Refused as no:
             held_by = (no.answer["status"] or {}).get("run_id")
             if held_by and self._may_take_over(held_by):
@@ -289,6 +315,11 @@ class Fleet:
             raise HostError(host, "its worker has forgotten the run")
         if not self._channels[host].is_open:
             raise HostError(host, "the channel was lost again")
+
+
+def over(status: Mapping[str, Any]) -> bool:
+    """A worker has nothing of a sample left to do, by its status."""
+    return status.get("state") in (None, "idle", "done") or status.get("phase") == "ended"
 
 
 def confirmed(host: str, answer: bytes) -> str:

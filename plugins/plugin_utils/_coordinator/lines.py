@@ -40,6 +40,7 @@ def sample_line(
     failures: Mapping[str, str],
     spoken: str | None = None,
     spoke_ns: int | None = None,
+    missing: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The line of a walk that is over. ``facts`` are the workers' own, checked; ``key`` is (sample, attempt).
 
@@ -47,6 +48,7 @@ def sample_line(
 
     ``spoken`` says why the window was not silent, when that is known. ``spoke_ns`` is when channels that were let go
     were taken up again. Before the window's end that is too early, and nobody has counted the packets it took.
+    ``missing`` are hosts that the run goes on without, and why.
     """
     planned = plan.samples[key[0]]
     pairs = [list(pair) for pair in plan.points[planned.point].pairs if set(pair) <= set(course.hosts)]
@@ -90,6 +92,7 @@ def sample_line(
         "lost_window_s": None if measured.lost_window_ns is None else measured.lost_window_ns / 1e9,
         "control_packets": sum(packets) if packets else None,
         "barriers": barriers,
+        **({"missing": dict(missing)} if missing else {}),
         "hosts": {
             host: _host(plan, planned.point, host, state, course, hosts.get(host), failures.get(host))
             for host in course.hosts
@@ -118,7 +121,7 @@ def lost_line(plan: RunPlan, key: tuple[int, int], pairs: Pairs, reason: str) ->
 
 
 def headline(line: Mapping[str, Any]) -> str:
-    """``ok · start skew 34 ± 6 µs · window 10.00 s``, or the verdict and its reason."""
+    """``ok · start skew 34 ± 6 µs · window 10.00 s · without client2``, or the verdict and its reason."""
     if line["verdict"] != "ok":
         return f"{line['verdict']}: {line['reason']}"
     parts = ["ok"]
@@ -126,6 +129,8 @@ def headline(line: Mapping[str, Any]) -> str:
         parts.append(f"start skew {line['start_skew_us']:.0f} ± {line['start_skew_error_us']:.0f} µs")
     if line["window_s"] is not None:
         parts.append(f"window {line['window_s']:.2f} s")
+    if line.get("missing"):
+        parts.append(f"without {', '.join(line['missing'])}")
     return " · ".join(parts)
 
 

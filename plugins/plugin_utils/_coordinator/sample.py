@@ -57,12 +57,15 @@ class SampleWalk:
         lasts_s: float | None,
         lease_s: float,
         pairs: Pairs | None = None,
+        missing: Mapping[str, str] | None = None,
     ) -> None:
         self._plan = plan
         self._key = key
         self._point = plan.samples[key[0]].point
         self._pairs = pairs
-        self._course = course_of(plan, self._point, {host for pair in pairs for host in pair} if pairs else None)
+        self._missing = dict(missing or {})
+        present = {host for pair in pairs for host in pair} if pairs else set(plan.workers) - set(self._missing)
+        self._course = course_of(plan, self._point, present)
         self._fleet = fleet
         self._record = record
         self._progress = progress
@@ -130,6 +133,17 @@ class SampleWalk:
     def _turn(self, sample: int, attempt: int) -> tuple[int, int]:
         """What comes later is larger: of a matrix all first attempts come before the second ones."""
         return (attempt, sample) if self._pairs else (sample, attempt)
+
+    @property
+    def culprit(self) -> str | None:
+        """The host that has spoiled it."""
+        return self._state.culprit
+
+    def over_s(self) -> float:
+        """When processes of a host that cannot be reached have ended by themselves (time.monotonic()), as expected."""
+        if self._t0_ns is None or self._lasts_s is None:
+            return time.monotonic()
+        return self._t0_ns / 1e9 + self._lasts_s + margin_s(self._lasts_s)
 
     def abort(self, why: str) -> None:
         self._events.put_nowait(walking.Abort(why))
@@ -267,7 +281,7 @@ class SampleWalk:
             self._set_t0(t0["t0_ns"])
         for host, greeting in self._fleet.greetings.items():
             status = greeting["status"] or {}
-            if (status.get("sample"), status.get("attempt")) != self._key:
+            if (status.get("sample"), status.get("attempt")) != self._key or host not in self._course:
                 continue
             states = self._course.states[self._course.group_of(host)]
             self._step(walking.Adopted(host, reached_state(states, status["state"], status["phase"])))
@@ -299,6 +313,7 @@ class SampleWalk:
             failures=self._failures,
             spoken=spoken,
             spoke_ns=self._fleet.spoke_ns,
+            missing=self._missing,
         )
         self._record.write("sample", **line)
         self._record.sync()

@@ -18,7 +18,7 @@ from .records import Run
 from .samples import Measured
 from .show import digits, like, micros, scaled
 from .statistics import CONFIDENCE
-from .summary import Summary, label
+from .summary import Summary, fewer_hosts, label
 from .table import shares
 
 
@@ -99,6 +99,8 @@ def _notes(summary: Summary) -> str:
     notes = list(summary.run.partial)
     if summary.run.reason:
         notes.append(summary.run.reason)
+    if fewer := fewer_hosts(each.sample for point in summary.points for each in (*point.used, *point.excluded)):
+        notes.append(fewer)
     if summary.run.resumed:
         notes.append("The run was taken up again after its coordinator had ended; finished samples were kept.")
     if not notes:

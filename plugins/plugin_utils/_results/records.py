@@ -106,6 +106,7 @@ class Sample:
     lost_window_s: float | None = None
     control_packets: int | None = None
     barriers: tuple[Barrier, ...] = ()
+    missing: tuple[str, ...] = ()  # hosts that the run went on without
     hosts: Mapping[str, HostSample] = field(default_factory=dict)
     pairs: tuple[Pair, ...] = ()  # of a matrix, those that took part
     part: str = ""  # which pair of its round
@@ -321,6 +322,7 @@ def _sample(event: Mapping[str, Any]) -> Sample | None:
         t0_ns=_integer(event, "t0_ns"),
         window=Window(start, stop, _integer(window, "start_wall_ns")) if start and stop and stop > start else None,
         control_packets=_integer(event, "control_packets"),
+        missing=tuple(_mapping(event, "missing")),
         barriers=tuple(
             Barrier(
                 _text(entry, "group"),

@@ -25,7 +25,7 @@ from .series import Series, confined, reading
 COLUMNS = (  # the contract with users' scripts: add behind, never reorder
     "sample", "attempt", "started_utc", "verdict", "reason", "hosts",
     "start_skew_us", "start_skew_error_us", "stop_skew_us", "window_s", "lost_window_s", "control_packets",
-    "rx_bytes", "tx_bytes", "goodput_bps", "goodput_source", "point", "repeat",
+    "rx_bytes", "tx_bytes", "goodput_bps", "goodput_source", "point", "repeat", "missing",
 )  # fmt: skip
 PERCENTILES = (50, 90, 95, 99)
 Cell = str | int | float | None
@@ -234,7 +234,7 @@ def row(measured: Measured) -> dict[str, Cell]:
     """One row of samples.csv: the contract's columns, ``param.<name>``, then the metrics."""
     sample = measured.sample
     cells: dict[str, Cell] = {name: getattr(sample, name, None) for name in COLUMNS}
-    cells["hosts"] = len(sample.hosts)
+    cells |= {"hosts": len(sample.hosts), "missing": " ".join(sample.missing)}
     cells |= {name: _whole(getattr(measured, name)) for name in ("rx_bytes", "tx_bytes", "goodput_bps")}
     cells["goodput_source"] = measured.goodput_source
     cells |= {f"param.{name}": _cell(value) for name, value in sample.parameters.items()}

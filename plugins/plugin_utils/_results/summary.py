@@ -8,13 +8,14 @@ collection.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from .expectations import HOLDS, Judgement, expected, judge, unmeasured
 from .metrics import better, unit
-from .records import Point, Run
+from .records import Point, Run, Sample
 from .samples import Measured
 from .statistics import CONFIDENCE, PERCENTILES, Description, describe
 
@@ -130,6 +131,7 @@ def _point_document(point: PointSummary) -> dict[str, Any]:
         "wanted": point.wanted,
         "ok": len(point.used),
         "samples": [each.sample.key for each in point.used],
+        "fewer_hosts": {each.sample.key: list(each.sample.missing) for each in point.used if each.sample.missing},
         "metrics": {name: _metric_document(name, each, point.used) for name, each in point.metrics.items()},
         **({"expectations": [each.document() for each in point.judgements]} if point.judgements else {}),
         "excluded": [
@@ -161,6 +163,17 @@ def _metric_document(name: str, described: Description, used: Sequence[Measured]
         **{f"p{percent:g}": value for percent, value in described.percentiles.items()},
         "outliers": [holders[position] for position in described.outliers],
     }
+
+
+def fewer_hosts(samples: Iterable[Sample]) -> str:
+    """``fewer hosts than planned in 3 of 5 samples; missing: client2 in 3``; empty when all were there."""
+    known = list(samples)
+    short = [sample for sample in known if sample.missing]
+    if not short:
+        return ""
+    absent = Counter(host for sample in short for host in sample.missing)
+    each = ", ".join(f"{host} in {count}" for host, count in absent.items())
+    return f"fewer hosts than planned in {len(short)} of {len(known)} samples; missing: {each}"
 
 
 def headline(summary: Summary) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from .expectations import BROKEN, HOLDS, OPEN
 from .samples import Measured
 from .show import digits, like, micros, scaled
-from .summary import OK, UNEXPECTED, PointSummary, Summary, label, varying
+from .summary import OK, UNEXPECTED, PointSummary, Summary, fewer_hosts, label, varying
 from .text import plain
 
 _COLOURS = {
@@ -93,6 +93,8 @@ def _sample(each: Measured, names: Sequence[str], summary: Summary, width: int, 
     verdict = sample.verdict.ljust(_WIDTHS[1])
     head, tail = line[: _WIDTHS[0] + 1], line[_WIDTHS[0] + 1 + len(verdict) :]
     painted = head + paint(sample.verdict, verdict) + tail
+    if sample.verdict == "ok" and sample.missing:
+        return [painted, _cut(f"       without {plain(', '.join(sample.missing))}", width)]
     if sample.verdict == "ok" or not sample.reason:
         return [painted]
     why = textwrap.wrap(plain(sample.reason, limit=400), max(width - 7, 20), max_lines=3, placeholder=" …")
@@ -139,6 +141,8 @@ def _said(summary: Summary, measured: Sequence[Measured], width: int) -> list[st
         notes.append("control packets in the windows: not counted (no counter on these hosts)")
     if retried:
         notes.append(f"retried: {', '.join(retried)}")
+    if fewer := fewer_hosts(each.sample for each in measured):
+        notes.append(fewer)
     if summary.run.resumed:
         notes.append("the run was taken up again after its coordinator had ended; finished samples were kept")
     notes += summary.run.partial

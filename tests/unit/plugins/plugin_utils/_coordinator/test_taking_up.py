@@ -76,7 +76,9 @@ class NoHosts:
         pass
 
     spoke_ns = None
-    mending = False
+
+    def unreachable(self):
+        return set()
 
     def slowest_way_ns(self, hosts):
         return 0
