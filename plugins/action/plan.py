@@ -9,7 +9,6 @@ See the module of the same name for its documentation.
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import string
@@ -32,6 +31,7 @@ from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.bl
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.documents import FileProblem
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.expansion import expand
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.hosts import Host
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.plain import plain
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.plan import (
     FILE_NAME,
     RunPlan,
@@ -76,15 +76,15 @@ class ActionModule(ActionBase):
         created = time.gmtime()
         results = Path(arguments["results"]).expanduser().absolute()
         asked_for = _asked_for(arguments["run_id"], arguments["resume"], results)
-        plain_suite = {"name": chosen.get("name"), **_plain({**suite, "workload": None})}
+        plain_suite = {"name": chosen.get("name"), **plain({**suite, "workload": None}, ("suite",))}
         plan = expand(
             suite=plain_suite,
-            workload=_plain(chosen),
+            workload=plain(chosen, ("workload",)),
             groups=groups,
             hosts=hosts,
             run_id=asked_for or _new_run_id(str(plain_suite["name"]), created),
             created_utc=time.strftime("%Y-%m-%dT%H:%M:%SZ", created),
-            steps=_plain(arguments["steps"]),
+            steps=plain(arguments["steps"], ("steps",)),
             read_file=self._read_file,
         )
         left = _left(plan, results) if not asked_for and arguments["resume"] == "auto" else None
@@ -107,7 +107,7 @@ class ActionModule(ActionBase):
             raise SchemaError((kind,), f"is missing: say what runs, a file of yours or one of {known}.")
         self._documents[kind] = given
         if isinstance(given, str):
-            self._documents[kind] = self._loader.load_from_file(str(self._file(kind, given)), cache="none")
+            self._documents[kind] = self._read(kind, self._file(kind, given))
         document = self._documents[kind]
         if not isinstance(document, Mapping):
             raise SchemaError((kind,), f"expected a mapping, got {schema.kind(document)}.", document)
@@ -128,6 +128,12 @@ class ActionModule(ActionBase):
         except FileProblem as problem:
             raise SchemaError(("suite", "profile"), f"the profile is not valid: {problem}", given) from problem
         return {**base, **{key: value for key, value in suite.items() if key != "profile" and value is not None}}
+
+    def _read(self, kind: str, path: str | Path) -> Any:
+        try:
+            return self._loader.load_from_file(str(path), cache="none")
+        except RecursionError:
+            raise SchemaError((kind,), f"{path} is nested too deeply.") from None
 
     def _file(self, kind: str, given: str) -> str | Path:
         shipped = {"workload": workload.shipped, "profile": profile.shipped}.get(kind, dict)()
@@ -175,7 +181,8 @@ class ActionModule(ActionBase):
         names = [name for members in groups.values() for name in members]
         of_the_play = self._of_the_play()
         self._documents["hosts"] = {name: self._host_variables(name, of_the_play) for name in names}
-        return _plain(groups), {name: inventory.host(name, _plain(self._documents["hosts"][name])) for name in names}
+        documents = self._documents["hosts"]
+        return plain(groups), {name: inventory.host(name, plain(documents[name], ("hosts", name))) for name in names}
 
     def _of_the_play(self) -> dict[str, Any]:
         """What the play says for all its hosts: the task's variables that are not those of its first host."""
@@ -195,11 +202,6 @@ class ActionModule(ActionBase):
             for variable in inventory.READ
             if any(variable in source for source in sources)
         }
-
-
-def _plain(value: Any) -> Any:
-    """Without Ansible's tags and types: they have no business in a plan."""
-    return json.loads(json.dumps(value, default=str))
 
 
 def _one_line(problem: Exception) -> str:

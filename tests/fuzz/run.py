@@ -34,6 +34,7 @@ from netbench_fuzz.targets import TARGETS, Folder, Target  # noqa: E402
 
 SAVED = ROOT / ".cache/fuzz"
 CHUNK_INPUTS = 50_000
+TELL_INPUTS = 1_000_000
 LOOK_S, LOOKS = 5.0, 24  # a chunk at the same input at so many looks hangs where no signal reaches it
 CONTEXT = multiprocessing.get_context("fork")
 
@@ -94,6 +95,7 @@ def fuzz(targets: list[Target], *, inputs: int, seed: int, seconds: float, jobs:
             left, number = left - CHUNK_INPUTS, number + 1
     waiting = deque(sorted(queue, key=lambda entry: entry[0]))
     until, outcomes, workers = time.monotonic() + seconds, list[Outcome](), list[Worker]()
+    told = 0
     while waiting or workers:
         while waiting and len(workers) < jobs and time.monotonic() < until:
             _order, target, number, count = waiting.popleft()
@@ -104,8 +106,13 @@ def fuzz(targets: list[Target], *, inputs: int, seed: int, seconds: float, jobs:
         for worker in [each for each in workers if each.results in ready or each.stalls()]:
             workers.remove(worker)
             outcomes.append(worker.outcome())
+            save(outcomes[-1:])  # whoever ends a long run has what it found
+            done = sum(each.inputs for each in outcomes)
             if sys.stderr.isatty():
-                print(f"\r{sum(each.inputs for each in outcomes):,} inputs", end="", file=sys.stderr, flush=True)
+                print(f"\r{done:,} inputs", end="", file=sys.stderr, flush=True)
+            elif done // TELL_INPUTS > told:
+                told = done // TELL_INPUTS
+                print(f"{done:,} inputs", file=sys.stderr, flush=True)
     return outcomes
 
 

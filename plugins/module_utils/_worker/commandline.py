@@ -177,7 +177,7 @@ def _forget(options: argparse.Namespace) -> None:
     folder = where.run(run_id)
     if not folder.is_dir() or folder.is_symlink():
         raise StorageError(f"there is no run {run_id!r} on this host.")
-    plan_sha256 = history.of(journal.read(where.journal(run_id))).plan_sha256
+    plan_sha256 = history.of(journal.records(where.journal(run_id))).plan_sha256
     if plan_sha256:
         storage.forget_plan(where, plan_sha256)
     shutil.rmtree(folder)

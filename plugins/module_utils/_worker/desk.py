@@ -180,7 +180,7 @@ class Desk:
         plan = storage.load_plan(self._where, sha256)
         if plan.run_id != run_id:
             raise Refused(f"plan {sha256[:12]}… belongs to run {plan.run_id}")
-        known = history.of(journal.read(self._where.journal(run_id)))
+        known = history.of(journal.records(self._where.journal(run_id)))
         if known.plan_sha256 not in (None, sha256):
             raise Refused(f"run {run_id} was begun here with another plan ({str(known.plan_sha256)[:12]}…)")
         self._put_down()
@@ -267,7 +267,7 @@ class Desk:
         if current is None:
             return
         run_id, sha256 = current
-        known = history.of(journal.read(self._where.journal(run_id)))
+        known = history.of(journal.records(self._where.journal(run_id)))
         if known.finished:
             storage.forget_current(self._where)
             return

@@ -20,13 +20,13 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import storage
 from .storage import open_regular, sync_folder
 
-LIMIT_BYTES = 256 * 1024 * 1024
+LINE_LIMIT_BYTES = 1 << 20
 
 
 class Journal:
@@ -56,13 +56,24 @@ class Journal:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Every whole record, in order, without lines that a crash cut off. Empty when there is no file."""
+    """Every whole record, in order. Empty when there is no file."""
+    return list(records(path))
+
+
+def records(path: Path) -> Iterator[dict[str, Any]]:
+    """The same one after the other, so that a long journal takes no memory; without lines that a crash cut off."""
     try:
         handle = open_regular(path)
     except FileNotFoundError:
-        return []
+        return
     with os.fdopen(handle, "rb") as stream:
-        return [record for record in map(_record, storage.head(stream, LIMIT_BYTES).splitlines()) if record]
+        whole = True  # the line that begins here has no beginning elsewhere
+        while line := stream.readline(LINE_LIMIT_BYTES):
+            ends = len(line) < LINE_LIMIT_BYTES or line.endswith(b"\n")
+            record = _record(line) if whole and ends else None
+            if record:
+                yield record
+            whole = ends
 
 
 def _record(line: bytes) -> dict[str, Any] | None:

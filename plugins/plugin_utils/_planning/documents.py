@@ -11,6 +11,7 @@ A :class:`Document` is a YAML or JSON file as plain data that knows where each p
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ import yaml
 from ...module_utils._protocol.schema import Checker, Path, SchemaError, place
 
 DEPTH_LIMIT = 50
+PARTS_LIMIT = 200_000
+BRACKETS_LIMIT = 500
 
 
 class FileProblem(ValueError):
@@ -56,15 +59,27 @@ class Document:
 def read_yaml(text: str, file: str) -> Document:
     """Raises FileProblem for what is not YAML, is empty, or has a key twice."""
     try:
+        refuse_many_brackets(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if node is None:
             raise FileProblem(file, None, "the file is empty.")
         lines: dict[Path, int] = {}
         return Document(file, _plain(node, (), file, lines), lines)
+    except RecursionError as error:
+        raise FileProblem(file, None, "this is nested too deeply.") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or "it cannot be read"
         raise FileProblem(file, mark.line + 1 if mark else None, f"this is not YAML: {what}.") from error
+
+
+def refuse_many_brackets(text: str) -> None:
+    """For so many that are open at a time the YAML library takes the square of time. Raises RecursionError."""
+    depth = 0
+    for bracket in re.findall(r"[\[\]{}]", text):
+        depth = depth + 1 if bracket in "[{" else max(0, depth - 1)
+        if depth > BRACKETS_LIMIT:
+            raise RecursionError("brackets in brackets")
 
 
 def read_json(text: str, file: str) -> Document:
@@ -90,6 +105,8 @@ def numbered_lines(text: str) -> Iterable[tuple[int, str]]:
 
 def _plain(node: yaml.Node, path: Path, file: str, lines: dict[Path, int]) -> Any:
     lines.setdefault(path, node.start_mark.line + 1)
+    if len(lines) > PARTS_LIMIT:  # aliases can make billions of a few
+        raise FileProblem(file, node.start_mark.line + 1, f"this means more than {PARTS_LIMIT} parts.")
     if len(path) > DEPTH_LIMIT:  # also an alias inside of what it stands for
         raise FileProblem(file, node.start_mark.line + 1, "this is nested too deeply.")
     if isinstance(node, yaml.MappingNode):

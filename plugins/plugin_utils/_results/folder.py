@@ -30,6 +30,7 @@ from .errors import FolderError
 
 LATEST = "latest"
 FILE_LIMIT_BYTES = 64 * 1024 * 1024  # of one file that a worker wrote
+HOST_LIMIT_BYTES = 128 * 1024 * 1024  # of all that is read of one host's sample
 LINE_LIMIT_BYTES = 16 * 1024 * 1024
 _SAMPLE = re.compile(r"[0-9]{4,7}(\.[0-9]{1,4})?")
 
@@ -171,13 +172,20 @@ def read(path: Path, *, limit: int = FILE_LIMIT_BYTES) -> bytes | None:
         return file.read(min(limit, os.fstat(file.fileno()).st_size))
 
 
-def json_lines(content: bytes) -> Iterator[dict[str, Any]]:
-    """The objects in a file of JSON lines; what is not one (a line cut off by a crash, garbage) is left out."""
-    for line in content.split(b"\n"):
-        if 1 < len(line) <= LINE_LIMIT_BYTES:
-            document = json_object(line)
+def json_lines(content: bytes, *, limit_bytes: int = LINE_LIMIT_BYTES, most: int = 1 << 62) -> Iterator[dict[str, Any]]:
+    """The objects in a file of JSON lines; what is not one (a line cut off by a crash, garbage) is left out.
+
+    Lines longer than ``limit_bytes`` are left out, and so is all after ``most`` lines.
+    """
+    start = 0
+    while start < len(content) and most > 0:
+        end = content.find(b"\n", start)
+        end = len(content) if end < 0 else end
+        if 1 < end - start <= limit_bytes:
+            document = json_object(content[start:end])
             if document is not None:
                 yield document
+        start, most = end + 1, most - 1
 
 
 def json_object(content: bytes | str) -> dict[str, Any] | None:

@@ -28,6 +28,9 @@ from .series import Series, total
 
 TRACES_LIMIT = 50  # distinct latencies of one host
 ROWS_LIMIT = 500_000
+LINE_LIMIT_BYTES = 1 << 20
+COLUMNS_LIMIT = 200
+BUCKETS_LIMIT = 10_000
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,10 @@ class Parsed:
 
 
 Parser = Callable[[Outputs], Parsed]
+
+
+def _lines(content: bytes) -> Iterator[dict[str, Any]]:
+    return json_lines(content, limit_bytes=LINE_LIMIT_BYTES, most=ROWS_LIMIT)
 
 
 # s2n-netbench: the driver's throughput trace, and the collector's lines where it was used.
@@ -91,7 +98,7 @@ def collector(content: bytes, start_ns: int) -> Parsed:
 
     Its memory figures are wrong and are left out.
     """
-    lines = json_lines(content)
+    lines = _lines(content)
     if "driver" not in next(lines, {}):
         return Parsed()
     rows, connects, connect_us, cpu_pct = [], 0.0, 0.0, []
@@ -140,13 +147,13 @@ def statistics_file(content: bytes) -> Parsed:
     latencies: dict[str, Histogram] = {}
     first_byte_ns = start_ns = None
     whole = False
-    for line in json_lines(content):
+    for line in _lines(content):
         kind, at_ns = line.get("kind"), number(line, "monotonic_ns")
         if kind == "latency" and len(latencies) < TRACES_LIMIT:
             histogram = _histogram(line)
             if histogram:
                 latencies[part(str(line.get("trace")))] = histogram
-        elif at_ns is None or len(rows) > ROWS_LIMIT:
+        elif at_ns is None:
             continue
         elif kind == "start":
             if line.get("schema", 1) != 1:
@@ -168,7 +175,7 @@ def statistics_file(content: bytes) -> Parsed:
 def _histogram(line: Mapping[str, Any]) -> Histogram | None:
     buckets = line.get("buckets")
     counts: dict[float, int] = {}
-    for bucket in buckets if isinstance(buckets, list) else ():
+    for bucket in buckets if isinstance(buckets, list) and len(buckets) <= BUCKETS_LIMIT else ():
         if not (isinstance(bucket, list) and len(bucket) == 2):
             return None
         upper, count = (number({"x": each}, "x") for each in bucket)
@@ -233,15 +240,15 @@ def sampler(content: bytes) -> Sampled:
     """``sampler.jsonl``: one row per tick."""
     columns: dict[str, tuple[list[int], list[float]]] = {}
     last_ns = None
-    for count, line in enumerate(json_lines(content)):
+    for line in _lines(content):
         at_ns = number(line, "mono_ns")
-        if at_ns is None or (last_ns is not None and int(at_ns) <= last_ns) or count > ROWS_LIMIT:
+        if at_ns is None or (last_ns is not None and int(at_ns) <= last_ns):
             continue
         last_ns = int(at_ns)
         values = {name: number(line, name) for name in (*_COUNTERS, "rss_bytes")}
         values |= {f"ena.{part(name)}": number(mapping(line, "ena"), name) for name in list(mapping(line, "ena"))[:50]}
         for name, value in values.items():
-            if value is not None:
+            if value is not None and (name in columns or len(columns) < COLUMNS_LIMIT):
                 instants, readings = columns.setdefault(name, ([], []))
                 falls = name != "rss_bytes" and readings and value < readings[-1]
                 instants.append(last_ns)

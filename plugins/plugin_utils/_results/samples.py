@@ -122,8 +122,16 @@ def _outputs(folder: ResultFolder, host: HostSample) -> Outputs:
     if not host.folder:
         return Outputs(host.processes, (), lambda name: None)
     path = folder.outputs(host.host, host.folder)
-    names = tuple(sorted(each.name for each in path.iterdir() if each.is_file())) if path.is_dir() else ()
-    return Outputs(host.processes, names, lambda name: folders.read(path / name) if name in names else None)
+    names = dict.fromkeys(sorted(each.name for each in path.iterdir() if each.is_file())) if path.is_dir() else {}
+    left_bytes = folders.HOST_LIMIT_BYTES
+
+    def read(name: str) -> bytes | None:
+        nonlocal left_bytes
+        content = folders.read(path / name, limit=min(folders.FILE_LIMIT_BYTES, left_bytes)) if name in names else None
+        left_bytes -= len(content or b"")
+        return content
+
+    return Outputs(host.processes, tuple(names), read)
 
 
 def _parser(named: str | None, outputs: Outputs) -> str:

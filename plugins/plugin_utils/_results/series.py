@@ -113,11 +113,19 @@ class Series:
         )
 
 
+READINGS_LIMIT = 10_000_000
+
+
 def total(series: Sequence[Series]) -> Series | None:
-    """The sum of several series at all their instants; before its start each counts nothing."""
+    """The sum of several series at all their instants; before its start each counts nothing.
+
+    Where that would be too many readings, at every so many of their instants and at the last.
+    """
     if len(series) < 2:
         return series[0] if series else None
     instants = sorted({instant for each in series for instant in each.at_ns})
+    apart = len(series) * len(instants) // READINGS_LIMIT + 1
+    instants = [*instants[:-1:apart], instants[-1]]
     return Series.of(
         (instant, sum(each.rx_at(instant) for each in series), sum(each.tx_at(instant) for each in series))
         for instant in instants

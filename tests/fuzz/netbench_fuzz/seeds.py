@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol.schema import SchemaError
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning import inventory, profile
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning import plan as plans
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning import workload as workloads
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.expansion import expand
@@ -29,12 +30,39 @@ SUITE = {
 }  # fmt: skip
 
 
+VARIABLES = {
+    "netbench_address": "10.0.0.1", "netbench_bind_address": "::1", "netbench_port": 4433, "netbench_interface": "eth0",
+    "netbench_environment": {"A": "b"}, "netbench_secret_environment": {"TOKEN": "c"}, "worker_instance": "default",
+    "netbench_tools": {"tcp": {"path": "/usr/bin/x", "sha256": SHA256, "more": 1}}, "ansible_connection": "ssh",
+    "netbench_worker": {"program": "/x.pyz", "python": "/usr/bin/python3"}, "ansible_host": "a", "ansible_port": 22,
+}  # fmt: skip
+PLAY = inventory.Play(["s0", "s1", "c0"], ["s0", "s1", "c0"], ["s0", "s1", "c0"],
+                      {"all": ["s0", "s1", "c0", "c1"], "servers": ["s0", "s1"], "clients": ["c0"]})  # fmt: skip
+BOUND = [{"servers": "servers", "clients": "clients"}, {"servers": ["s0", "s1"], "clients": "c0,s0:s1"}]
+HOSTS_YAML = b"""hosts:
+  - {name: a1, address: 198.18.1.11, role: server, ssh_user: bench, ssh_port: 2222, ssh_key: ~/.ssh/bench}
+  - {name: b1, address: 198.18.1.12, role: client}
+  - {name: c1, address: "fd00::1", role: both}
+"""
+CLUSTER = b'{"1": {"clients": ["10.0.0.1"], "acceptors": ["10.0.0.2", "10.0.0.1"]}}'
+
+
 def encoded(*documents: Any) -> list[bytes]:
     return [json.dumps(document, separators=(",", ":")).encode() for document in documents]
 
 
 def lines(*documents: Any) -> bytes:
     return b"".join(line + b"\n" for line in encoded(*documents))
+
+
+YAML = [
+    b"schema: 1\nname: trial\nparameters: &p\n  duration: 1s\ngrid:\n  port: &n [1, 2]\nrepeats: 2\n",
+    b"name: trial\nworkload: {a: &a [x, 2026-11-21, 1_0, 0o7, 1:30, .inf, ~, yes], b: [*a, *a], ? c : !!str 1}\n",
+]
+
+
+def profiles() -> list[bytes]:
+    return [path.read_bytes() for _name, path in sorted(profile.shipped().items())[:3]]
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -12,16 +13,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from ansible_collections.netbench.orchestrator.plugins.module_utils._netbench import scenario, strict_json
 from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol import frames, messages
 from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol import plan as worker_plan
 from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol.schema import SchemaError
 from ansible_collections.netbench.orchestrator.plugins.module_utils._worker import history, journal, seal, storage
 from ansible_collections.netbench.orchestrator.plugins.module_utils._worker.errors import WorkerError
-from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator import collect, fleet, record
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator import (
+    clock,
+    collect,
+    fleet,
+    measured,
+    record,
+)
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.errors import CoordinatorError
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning import (
+    host_files,
+    inventory,
+    profile,
+    suite,
+    workload,
+)
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning import plan as run_plan
-from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning import suite, workload
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.documents import (
+    FileProblem,
+    refuse_many_brackets,
+)
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.plain import plain
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results import parsers, records
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.errors import ResultsError
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.folder import ResultFolder
@@ -63,7 +82,7 @@ def _worker_messages(data: bytes, folder: Path) -> object:
 
 def _journal(data: bytes, folder: Path) -> object:
     (folder / "journal.jsonl").write_bytes(data)
-    known = history.of(journal.read(folder / "journal.jsonl"))
+    known = history.of(journal.records(folder / "journal.jsonl"))
     return known.boot_id
 
 
@@ -150,6 +169,45 @@ def _expansion(data: bytes, folder: Path) -> object:
     return seeds.planned({"name": "x", "parameters": given}, document)
 
 
+def _yaml(data: bytes, folder: Path) -> object:
+    """A suite as it stands in its file. (Ansible reads it with the same library.)"""
+    try:
+        refuse_many_brackets(data.decode("utf-8", "replace"))
+        document = yaml.load(data, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError, OverflowError):  # Ansible's business, and RecursionError is
+        raise SchemaError((), "not a document") from None
+    return suite.check(plain(document, ("suite",)))
+
+
+def _host(data: bytes, folder: Path) -> object:
+    document = _document(data)
+    if not isinstance(document, dict):
+        raise SchemaError((), "not variables")
+    return inventory.host("c0", document)
+
+
+def _groups(data: bytes, folder: Path) -> object:
+    document = _document(data)
+    if not isinstance(document, dict):
+        raise SchemaError((), "not groups")
+    return inventory.bind(document, seeds.PLAY)
+
+
+def _measured(data: bytes, folder: Path) -> object:
+    """What a worker tells of a sample, as the record and the operator get it."""
+    facts = messages.FACTS(frames.decode(data), ())
+    before, after = clock.Bound(100, -(2**61), 2**61), clock.Bound(10**9, 5, 7)
+    for later in (after, None):
+        host = measured.HostFacts("clients", facts, before, later)
+        made = measured.measure({"c0": host}, ["clients"])
+        json.dumps([dataclasses.asdict(made), made.window_ns, facts, host.offset() and host.offset().middle_ns])
+    return True
+
+
+def _text(reader: Callable[[str, str], object]) -> Callable[[bytes, Path], object]:
+    return lambda data, folder: reader(data.decode("utf-8", "replace"), "file")
+
+
 def _document(data: bytes) -> Any:
     """What YAML would have given; that it is readable at all is Ansible's business."""
     try:
@@ -182,6 +240,16 @@ TARGETS = (
     Target("sampler", _sampler, (), lambda: [seeds.SAMPLER], "lines", 4),
     Target("suite", _suite, (SchemaError,), lambda: seeds.encoded(seeds.SUITE), "json", 5),
     Target("workload", _workload, (SchemaError,), seeds.workload_documents, "json", 2),
+    Target("suite in YAML", _yaml, (SchemaError,), lambda: seeds.YAML, "bytes", 0.3),
+    Target("host variables", _host, (SchemaError,), lambda: seeds.encoded(seeds.VARIABLES), "json", 4),
+    Target("groups", _groups, (SchemaError,), lambda: seeds.encoded(*seeds.BOUND), "json", 4),
+    Target("facts, measured", _measured, (frames.FrameError, SchemaError), lambda: seeds.encoded(seeds.FACTS),
+           "json", 5),
+    Target("hosts.yaml", _text(host_files.hosts_yaml), (FileProblem,), lambda: [seeds.HOSTS_YAML], "bytes", 0.3),
+    Target("profile", _text(profile.read), (FileProblem,), lambda: seeds.profiles(), "bytes", 0.3),
+    Target("cluster.json", _text(host_files.cluster_json), (FileProblem,), lambda: [seeds.CLUSTER], "json", 0.3),
+    Target("clients.txt", _text(lambda text, file: host_files.addresses(text, file, "clients")), (FileProblem,),
+           lambda: [b"10.0.0.1\n# more\nfd00::1  # here\nhost.example\n"], "bytes", 2),
     Target("workload, planned", _expansion, (SchemaError,), seeds.workload_documents, "json", 0.3),
 )  # fmt: skip
 

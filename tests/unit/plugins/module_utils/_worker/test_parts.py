@@ -86,6 +86,19 @@ def test_a_small_journal_takes_little_memory(tmp_path):
         tracemalloc.stop()
 
 
+def test_a_journal_is_read_one_record_after_the_other(tmp_path):
+    """However long it is; and a line that is over-long hides nothing that looks like a record."""
+    forged = b'{"event": "forged"}\n'
+    over_long = b"x" * journal.LINE_LIMIT_BYTES + forged
+    (tmp_path / "journal.jsonl").write_bytes(over_long + b'{"event": "finish"}\n' * 20_000 + over_long)
+    tracemalloc.start()
+    try:
+        assert {record["event"] for record in journal.records(tmp_path / "journal.jsonl")} == {"finish"}
+        assert tracemalloc.get_traced_memory()[1] < 5 << 20
+    finally:
+        tracemalloc.stop()
+
+
 def test_a_number_beyond_all_numbers_is_passed_over():
     assert history.of([{"event": "prepare", "begun": True, "number": float("inf")}]) == history.History()
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import json
 import math
+import tracemalloc
+from collections.abc import Callable
 
 import pytest
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results import parsers
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.parsers import (
     PARSERS,
     SAMPLER,
@@ -199,3 +202,36 @@ def test_statistics_of_a_version_that_is_not_known_are_not_read() -> None:
     content = "".join(json.dumps(line) + "\n" for line in lines).encode()
     assert statistics_file(content) == Parsed()
     assert statistics_file(content.replace(b'"schema": 2', b'"schema": 1')).series
+
+
+def memory_of(action: Callable[[], object]) -> int:
+    """The most bytes that Python had allocated meanwhile."""
+    tracemalloc.start()
+    try:
+        action()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("parser", [statistics_file, sampler, lambda content: collector(content, 0)])
+@pytest.mark.parametrize("line", [b"\n", b"[\n", b'{"t":1}\n'])
+def test_lines_without_number_are_not_kept(parser: Callable[[bytes], object], line: bytes, monkeypatch) -> None:
+    monkeypatch.setattr(parsers, "ROWS_LIMIT", 1000)
+    content = b'{"driver":1}\n' + line * 500_000
+    assert memory_of(lambda: parser(content)) < 1 << 20
+
+
+def test_a_line_without_end_is_not_read() -> None:
+    content = b'{"kind":"interval","x":[' + b"[]," * 1_000_000 + b"[]]}\n"
+    assert memory_of(lambda: statistics_file(content)) < 1 << 20
+
+
+def test_counters_and_buckets_without_number_are_left_out() -> None:
+    rows = [{"mono_ns": n, "ena": {f"c{n % 50}_{k}": 1 for k in range(50)}} for n in range(1, 101)]
+    content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    assert len(sampler(content).counters) == parsers.COLUMNS_LIMIT
+    line = {"kind": "latency", "trace": "x", "min_us": 1.0, "max_us": 1.0, "sum_us": 1.0}
+    for count, taken in ((parsers.BUCKETS_LIMIT, 1), (parsers.BUCKETS_LIMIT + 1, 0)):
+        buckets = [[float(n), 1] for n in range(count)]
+        assert len(statistics_file(json.dumps({**line, "buckets": buckets}).encode()).latencies) == taken

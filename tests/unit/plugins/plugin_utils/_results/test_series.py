@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results import series as module
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.series import Series, confined, total
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,3 +79,16 @@ def test_a_shape_keeps_the_total_it_is_given(steps: list[tuple[int, int, int]], 
     else:
         assert shaped
         assert shaped.rx_bytes[-1] == pytest.approx(whole)
+
+
+def test_a_sum_of_very_many_is_read_at_fewer_instants(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their number times that of their instants is what a hostile host would choose."""
+    parts = [build([(SECOND + n, 100, 50)] * 20, start_ns=n) for n in range(100)]
+    exact = total(parts)
+    monkeypatch.setattr(module, "READINGS_LIMIT", 10_000)
+    coarse = total(parts)
+    assert exact
+    assert coarse
+    assert len(coarse.at_ns) * len(parts) <= 10_000 + 2 * len(parts)
+    assert (coarse.start_ns, coarse.stop_ns) == (exact.start_ns, exact.stop_ns)
+    assert [coarse.rx_at(at_ns) for at_ns in coarse.at_ns] == [exact.rx_at(at_ns) for at_ns in coarse.at_ns]
