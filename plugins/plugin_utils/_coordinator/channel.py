@@ -25,7 +25,7 @@ from ...module_utils._protocol.messages import parse_worker_message
 from .clock import Exchange
 from .endpoint import Endpoint, Prompt
 from .errors import ChannelError, Refused
-from .text import clean, last_words, one_line
+from .text import last_words, one_line
 
 OPEN_S = 20.0  # for ssh, sudo and the worker together
 REPLY_S = 10.0
@@ -160,7 +160,7 @@ class Channel(asyncio.SubprocessProtocol):
             for frame in self._decoder.feed(data):
                 self._received(parse_worker_message(frame), back_ns)
         except FrameError as problem:
-            self._lose(f"the worker is not understood: {clean(str(problem))}")
+            self._lose(f"the worker is not understood: {one_line(str(problem))}")
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         if fd == 1:  # stderr may still come; the exit tells all

@@ -29,7 +29,7 @@ from .._results.folder import host_name
 from . import remote
 from .endpoint import Endpoint
 from .errors import HostError
-from .text import clean
+from .text import one_line
 
 LIMIT_BYTES = 8 << 30
 LIMIT_FILES = 100_000
@@ -60,13 +60,15 @@ async def collect(endpoint: Endpoint, run_id: str, folder: Path, *, timeout_s: f
     """Fetches the run's sealed outputs of one host into ``folder/hosts/<host>`` and its journal into
     ``folder/journal``.
     """
-    with tempfile.TemporaryFile(dir=folder) as stream:
-        try:
+    try:
+        with tempfile.TemporaryFile(dir=folder) as stream:
             await remote.run(endpoint, "export", run_id, output=stream, timeout_s=timeout_s)
-        except HostError as problem:
-            return Collected(endpoint.host, problem=problem.problem)
-        stream.seek(0)
-        return await asyncio.to_thread(unpack, stream, endpoint.host, folder)
+            stream.seek(0)
+            return await asyncio.to_thread(unpack, stream, endpoint.host, folder)
+    except HostError as problem:
+        return Collected(endpoint.host, problem=problem.problem)
+    except OSError as problem:  # the disk here; what this host has sent is gone from it again
+        return Collected(endpoint.host, problem=f"its outputs were not taken: {problem.strerror}")
 
 
 def unpack(stream: IO[bytes], host: str, folder: Path) -> Collected:
@@ -91,7 +93,7 @@ def unpack(stream: IO[bytes], host: str, folder: Path) -> Collected:
             os.replace(sample, target)
         return Collected(host, tuple(sample.name for sample in folders), count, size)
     except (_Untrusted, tarfile.TarError, EOFError, OSError, ValueError, ArithmeticError, RecursionError) as problem:
-        return Collected(host, problem=clean(f"its outputs were not taken: {problem}"))
+        return Collected(host, problem=one_line(f"its outputs were not taken: {problem}"))
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

@@ -20,6 +20,7 @@ from .clock import Bound, Skew
 from .measured import HostFacts, Measured, measure
 from .record import utc, wall_minus_mono_ns
 from .rounds import Pairs
+from .text import clean
 from .walk import Course, Walk
 
 OTHERS, OTHERS_CHARACTERS = 3, 200  # hosts that failed as well, in a reason
@@ -148,7 +149,7 @@ def _verdict(
     if not state.culprit:
         return verdict, state.reason
     reason = f"{state.culprit}: {state.reason}"
-    tails = [p["stderr_tail"].strip() for p in facts.get(state.culprit, {}).get("processes", []) if p["stderr_tail"]]
+    tails = [clean(p["stderr_tail"]) for p in facts.get(state.culprit, {}).get("processes", [])]
     last = [line.strip() for tail in tails for line in tail.splitlines() if line.strip()][-3:]
     others = [f"{host}: {why[:OTHERS_CHARACTERS]}" for host, why in failures.items() if host != state.culprit]
     also = f"; also {'; '.join(others[:OTHERS])}" if others else ""

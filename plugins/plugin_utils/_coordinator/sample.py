@@ -29,7 +29,7 @@ from .progress import Progress
 from .record import Record
 from .rounds import Pairs
 from .silence import margin_s
-from .text import clean, one_line
+from .text import one_line
 
 MARGIN_S = 3.0  # workers keep the deadlines; the coordinator only waits a little longer for them to say so
 TAKE_UP_S = 20.0  # and longer for a hundred hosts whose channels were let go
@@ -158,7 +158,7 @@ class SampleWalk:
         reason = one_line(message["reason"], limit=1000) if message["reason"] else None
         if message["kind"] == "failed":
             self._failures.setdefault(host, reason or "failed")
-        self._progress.host(self._course.group_of(host), host, clean(message["state"], limit=40))
+        self._progress.host(self._course.group_of(host), host, one_line(message["state"], limit=40))
         self._events.put_nowait(walking.Reported(host, message["kind"], message["state"], reason))
 
     # Events and actions

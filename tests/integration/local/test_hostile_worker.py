@@ -114,7 +114,11 @@ WALKS = {
     "another's place": ("def host(): return {'group': 'clients', 'index': 7, 'address': '1.2.3.4', 'os': 'x'}", "ok"),
     "reason": (f"def enter(to): report(to, 'failed', reason={SAID})", "failed"),
     "late words": (f"def enter(to): sys.stderr.write({SAID}); sys.stderr.flush(); sys.exit(1)", "failed"),
-    "unknown state": ("def enter(to): report({**to, 'state': 'x\\x1b[2J'})", "failed"),
+    "unknown state": ("def enter(to): report({**to, 'state': 'x\\x1b[2J\\nsample 1/1 · ok · forged'})", "failed"),
+    "last words of a process": (
+        "def enter(to): report(to, 'failed', reason='why', facts=facts())\n"
+        f"def facts(): return {{'folder': '0000', 'processes': [{{'name': 'p', 'stderr_tail': {SAID}}}]}}", "failed",
+    ),
     "mad figures": (
         "def stamps(): return {'received_ns': 1 << 62, 'sent_ns': 0}\n"
         "def facts(): return {'folder': '0000', 'wall_minus_mono_ns': 10**4000, 'rx_bytes': 10**4000, 'processes': "

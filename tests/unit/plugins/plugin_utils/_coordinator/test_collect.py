@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import json
@@ -12,6 +13,7 @@ import tracemalloc
 
 import pytest
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator import collect
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.endpoint import Endpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -246,3 +248,14 @@ def test_a_host_is_one_folder_whatever_it_is_called(folder):
 def test_a_seal_of_another_version_is_refused_as_such(folder):
     files = {**FILES, "seal.json": sealed(FILES)["seal.json"].replace(b'"schema": 1', b'"schema": 99')}
     assert "sample 0000 has a seal of schema 99, expected 1" in unpack(folder, stream(delivery(files))).problem
+
+
+def test_a_disk_that_is_full_here_costs_this_host_and_no_other(folder, monkeypatch):
+    async def run(*arguments, **more):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(collect.remote, "run", run)
+    host = Endpoint("host1", "", (), "python3", "worker.pyz", ())
+    taken = asyncio.run(collect.collect(host, "run", folder, timeout_s=1))
+    assert taken.problem == "its outputs were not taken: No space left on device"
+    assert below(folder) == []
