@@ -77,6 +77,7 @@ _PROCESS_FACTS = Record(
     exit_status=(optional(integer(minimum=0, maximum=255)), None),
     signal=(optional(text(maximum=20)), None),  # the name, as TERM
     stderr_tail=(text(maximum=4000), ""),
+    notes=(list_of(text(pattern=r"[ -~]*", expected="plain ASCII", maximum=300), maximum=4), list),  # favours refused
 )
 
 FACTS = Record(

@@ -80,7 +80,9 @@ PROCESS = Record(
     secret_environment=(list_of(text(maximum=200)), list),  # names whose values never leave the plan
     sha256=(optional(SHA256), None),  # of the program's file, when it is known
     offset_s=(number(minimum=0, maximum=86400), 0.0),  # start this long after T0
+    # These two are favours: a host that does not grant one says so in the facts, and the process starts without.
     cpus=(optional(list_of(integer(minimum=0, maximum=65535), minimum=1)), None),
+    priority=(optional(integer(minimum=1, maximum=99)), None),  # real-time (SCHED_FIFO)
     success=(list_of(integer(minimum=0, maximum=255)), lambda: [0]),  # exit statuses that count as success
 )
 
@@ -131,6 +133,7 @@ class Process:
     sha256: str | None
     offset_s: float
     cpus: tuple[int, ...] | None
+    priority: int | None
     success: tuple[int, ...]
 
 
@@ -264,6 +267,7 @@ def _point(record: dict[str, Any], inputs: Mapping[str, str], path: schema.Path)
                 sha256=process["sha256"],
                 offset_s=process["offset_s"],
                 cpus=tuple(process["cpus"]) if process["cpus"] is not None else None,
+                priority=process["priority"],
                 success=tuple(process["success"]),
             )
             for process in record["processes"]

@@ -86,6 +86,7 @@ class Member:
             "exit_status": self.exit.status if self.exit else None,
             "signal": self.exit.signal if self.exit else None,
             "stderr_tail": self.stderr_tail(),
+            "notes": self.gate.notes if self.gate else [],
         }
 
 
@@ -115,6 +116,7 @@ async def program_of(process: Process, folder: Path) -> Program:
         stdout=process.name + ".stdout",
         stderr=process.name + ".stderr",
         cpus=process.cpus,
+        priority=process.priority,
     )
 
 

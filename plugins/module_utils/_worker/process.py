@@ -11,6 +11,7 @@ after the instant.
 
 The child answers through a pipe that closes by itself when the program is executed::
 
+    b"N" + line    any number: a favour that the host does not grant (CPUs, priority); the process goes on without
     b"H"           it is held: all is prepared, then
     8 bytes        the start instant, then
     end of file    the program runs
@@ -54,6 +55,7 @@ class Program:
     stdout: str
     stderr: str
     cpus: Sequence[int] | None = None
+    priority: int | None = None  # real-time
 
 
 class Gate:
@@ -63,6 +65,7 @@ class Gate:
         self.program = program
         self.pid = pid
         self.answer = answer  # readable whenever the child has said something
+        self.notes: list[str] = []  # favours that the host did not grant
         self._gate: int | None = gate
         self._said = b""
         self._silent = False  # it has closed its end
@@ -108,6 +111,9 @@ class Gate:
                 return True
             self._said += said
             self._silent = not said
+            while self._said[:1] == b"N" and b"\n" in self._said:
+                note, _newline, self._said = self._said.partition(b"\n")
+                self.notes.append(note[1:].decode("ascii", "replace"))
         return False
 
     def close(self) -> None:
@@ -159,8 +165,8 @@ def _child(
         os.setsid()
         os.chdir(program.folder)
         _redirect(program)
-        if program.cpus:
-            os.sched_setaffinity(0, program.cpus)
+        for note in _favour(program):
+            os.write(_ANSWER, b"N" + note.encode("ascii", "replace")[:300] + b"\n")
         path = os.fsencode(program.path)
         _wait_until(1)  # touch what the start will need
         os.write(_ANSWER, b"H")
@@ -175,6 +181,23 @@ def _child(
         os.write(_ANSWER, b"E" + type(problem).__name__.encode("ascii"))
     finally:
         os._exit(127)
+
+
+def _favour(program: Program) -> list[str]:
+    """CPUs of its own and real-time priority, where the host allows them; returns what it does not allow, and why."""
+    notes = []
+    if program.cpus:
+        try:
+            os.sched_setaffinity(0, program.cpus)
+        except OSError as problem:
+            cpus = ",".join(str(cpu) for cpu in program.cpus)
+            notes.append(f"{program.name} runs on any CPU, not on {cpus}: {problem.strerror}")
+    if program.priority:
+        try:
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(program.priority))
+        except OSError as problem:
+            notes.append(f"{program.name} runs without real-time priority {program.priority}: {problem.strerror}")
+    return notes
 
 
 def _wait_until(at_ns: int) -> int:

@@ -83,9 +83,24 @@ class HostPlan:
             "secret_environment": sorted({*process["secret_environment"], *host.secret_environment}),
             "sha256": sha256,
             "offset_s": self._duration_s(process["offset"], (*path, "offset")),
-            "cpus": _cpus(self._rendered(process["cpus"], (*path, "cpus")), (*path, "cpus")),
+            "cpus": self._cpus(process["cpus"], (*path, "cpus")),
+            "priority": self._priority(process["priority"], (*path, "priority")),
             "success": list(process["success"]),
         }
+
+    def _cpus(self, value: Any, path: Path) -> list[int] | None:
+        """The host's own, else the workload's."""
+        found = self.member.host.cpus
+        return list(found) if found else _cpus(self._rendered(value, path), path)
+
+    def _priority(self, value: Any, path: Path) -> int | None:
+        rendered = self._rendered(value, path)
+        if self.member.host.priority or rendered in (None, ""):
+            return self.member.host.priority
+        try:
+            return int(rendered)
+        except (TypeError, ValueError):
+            raise SchemaError(path, f"expected a real-time priority from 1 to 99, got {rendered!r}.", value) from None
 
     def _environment(self, process: Mapping[str, Any], path: Path) -> dict[str, str]:
         """The workload's variables; one whose value is nothing is left out."""

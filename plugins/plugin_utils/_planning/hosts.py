@@ -39,6 +39,8 @@ class Host:
     environment: Mapping[str, str] = field(default_factory=dict)
     secret_environment: Mapping[str, str] = field(default_factory=dict)
     interface: str | None = None
+    cpus: tuple[int, ...] | None = None  # for its processes, instead of the workload's
+    priority: int | None = None
 
     @property
     def instance(self) -> str:

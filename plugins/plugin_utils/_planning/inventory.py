@@ -25,6 +25,8 @@ VARIABLES: Mapping[str, Checker] = {
     "netbench_bind_address": ADDRESS,
     "netbench_port": integer(minimum=1, maximum=65535),
     "netbench_interface": NAME,
+    "netbench_cpus": schema.list_of(integer(minimum=0, maximum=65535), minimum=1),
+    "netbench_priority": integer(minimum=1, maximum=99),
     "netbench_environment": ENVIRONMENT,
     "netbench_secret_environment": ENVIRONMENT,
     "netbench_tools": mapping_of(schema.mapping_of(anything)),
@@ -66,6 +68,8 @@ def host(name: str, variables: Mapping[str, Any]) -> Host:
         environment=found.get("netbench_environment", {}),
         secret_environment=found.get("netbench_secret_environment", {}),
         interface=found.get("netbench_interface"),
+        cpus=tuple(found["netbench_cpus"]) if "netbench_cpus" in found else None,
+        priority=found.get("netbench_priority"),
     )
 
 

@@ -40,7 +40,7 @@ def check(workload: Mapping[str, Any], path: Path) -> None:
             _resolvable(group[key], known, (*here, key))
         for process_name, process in group["processes"].items():
             place = (*here, "processes", process_name)
-            for key in ("command", "environment", "cpus", "offset"):
+            for key in ("command", "environment", "cpus", "priority", "offset"):
                 _resolvable(process[key], known, (*place, key))
             for other, variables in process["environment_for_each"].items():
                 each = [*known, *_names("each", OF_A_MEMBER, groups[other])]

@@ -91,6 +91,7 @@ PROCESS = Record(
     environment_for_each=(mapping_of(mapping_of(SCALAR), key=GROUP_NAME), dict),
     secret_environment=(list_of(TEXT), list),
     cpus=(schema.either(text=TEXT, list=list_of(integer(minimum=0)), nothing=schema.anything), None),
+    priority=(optional(SCALAR), None),
     offset=(SCALAR, 0),
     success=(list_of(integer(minimum=0, maximum=255), minimum=1), lambda: [0]),
 )

@@ -18,7 +18,7 @@ from .records import Run
 from .samples import Measured
 from .show import digits, like, micros, scaled
 from .statistics import CONFIDENCE
-from .summary import Summary, fewer_hosts, label
+from .summary import Summary, fewer_hosts, label, refused_favours
 from .table import shares
 
 
@@ -101,6 +101,7 @@ def _notes(summary: Summary) -> str:
         notes.append(summary.run.reason)
     if fewer := fewer_hosts(each.sample for point in summary.points for each in (*point.used, *point.excluded)):
         notes.append(fewer)
+    notes += refused_favours(each.sample for point in summary.points for each in (*point.used, *point.excluded))
     if summary.run.resumed:
         notes.append("The run was taken up again after its coordinator had ended; finished samples were kept.")
     if not notes:

@@ -37,6 +37,7 @@ class Process:
     exit_status: int | None = None
     signal: int | str | None = None
     stderr_tail: str = ""
+    notes: tuple[str, ...] = ()  # CPUs and priority that the host did not grant
 
 
 @dataclass(frozen=True)
@@ -367,6 +368,7 @@ def _process(entry: Mapping[str, Any]) -> Process:
         exit_status=_integer(entry, "exit_status"),
         signal=signal if isinstance(signal, (int, str)) else None,
         stderr_tail=_text(entry, "stderr_tail"),
+        notes=tuple(note for note in _list(entry, "notes") if isinstance(note, str)),
     )
 
 

@@ -176,6 +176,20 @@ def fewer_hosts(samples: Iterable[Sample]) -> str:
     return f"fewer hosts than planned in {len(short)} of {len(known)} samples; missing: {each}"
 
 
+def refused_favours(samples: Iterable[Sample]) -> list[str]:
+    """``client1: client runs without real-time priority 50: Operation not permitted (and 1 more hosts)``; each once."""
+    heard: dict[str, dict[str, None]] = {}
+    for sample in samples:
+        for name, host in sample.hosts.items():
+            for process in host.processes:
+                for note in process.notes:
+                    heard.setdefault(note, {})[name] = None
+    return [
+        f"{next(iter(hosts))}: {note}" + (f" (and {len(hosts) - 1} more hosts)" if len(hosts) > 1 else "")
+        for note, hosts in heard.items()
+    ]
+
+
 def headline(summary: Summary) -> dict[str, Any]:
     """The few figures for ``ansible_stats``: per grid point the median goodput, and the worst start skew of all."""
     skews = [each.sample.start_skew_us for point in summary.points for each in point.used]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from .expectations import BROKEN, HOLDS, OPEN
 from .samples import Measured
 from .show import digits, like, micros, scaled
-from .summary import OK, UNEXPECTED, PointSummary, Summary, fewer_hosts, label, varying
+from .summary import OK, UNEXPECTED, PointSummary, Summary, fewer_hosts, label, refused_favours, varying
 from .text import plain
 
 _COLOURS = {
@@ -31,6 +31,7 @@ _WIDTHS = (6, 7, 12, 7, 11, 14)
 ROWS_SHOWN = 60
 Paint = Callable[[str, str], str]  # (kind or verdict, text) -> text
 SHARES_SHOWN = 3
+FAVOURS_SHOWN = 5
 
 
 def render(summary: Summary, measured: Sequence[Measured], *, width: int = 80, colour: bool = False) -> str:
@@ -143,6 +144,7 @@ def _said(summary: Summary, measured: Sequence[Measured], width: int) -> list[st
         notes.append(f"retried: {', '.join(retried)}")
     if fewer := fewer_hosts(each.sample for each in measured):
         notes.append(fewer)
+    notes += refused_favours(each.sample for each in measured)[:FAVOURS_SHOWN]
     if summary.run.resumed:
         notes.append("the run was taken up again after its coordinator had ended; finished samples were kept")
     notes += summary.run.partial

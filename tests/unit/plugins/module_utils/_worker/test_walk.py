@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import socket
 import tarfile
 import time
@@ -154,6 +155,21 @@ def test_the_environment_is_exactly_the_planned_one_and_the_process_is_fresh(wor
     ignored_by_python_itself = {13, 25}
     assert set(said[4]) <= ignored_by_python_itself
     assert said[5:] == [0, [0]]
+
+
+def test_favours_that_a_host_does_not_grant_are_told_and_do_without(worker):
+    """A CPU that nobody has; and real-time priority, which depends on who runs this."""
+    script = "import os; print(os.sched_getscheduler(0) == os.SCHED_FIFO, len(os.sched_getaffinity(0)))"
+    peer = worker.load(point(process(script=script, cpus=[9999], priority=3), process("plain", script)))
+    peer.walk("ready", "running")
+    favoured, plain = peer.report("reached", "done")["facts"]["processes"]
+    real_time, cpus = (worker.folder() / "client.stdout").read_text().split()
+    assert int(cpus) == len(os.sched_getaffinity(0))
+    refused = [] if real_time == "True" else ["client runs without real-time priority 3: Operation not permitted"]
+    assert favoured["notes"] == ["client runs on any CPU, not on 9999: Invalid argument", *refused]
+    assert favoured["exit_status"] == 0
+    assert plain["notes"] == []
+    assert (worker.folder() / "plain.stdout").read_text().startswith("False")
 
 
 def test_a_clean_process_may_leave_others_behind_and_they_are_ended(worker):

@@ -225,7 +225,13 @@ def test_workload_of_one_group_with_everything(planning):
         "files": {"conf": "listen ${host.bind}:${host.port.a}\n", "data": {"from": "data.txt"}},
         "outputs": ["out-${host.index}.txt"],
         "processes": {
-            "p": {"command": ["p", "-c", "conf"], "cpus": "0,1", "offset": "250ms", "success": [0, 3]},
+            "p": {
+                "command": ["p", "-c", "conf"],
+                "cpus": "0,1",
+                "priority": "40",
+                "offset": "250ms",
+                "success": [0, 3],
+            },
             "q": {"command": [{"tool": "q"}], "environment": {"N": "${servers.count}", "ALL": "${servers.addresses}"}},
         },
         "states": {
@@ -250,7 +256,8 @@ def test_workload_of_one_group_with_everything(planning):
     assert (point.state("done").entry, point.sampler_period_s) == ("by_itself", None)
     assert point.prepare == ({"command": ["sysctl", "-w", "x=1"], "undo": ["sysctl", "-w", "x=0"]},)
     p, q = point.processes
-    assert (p.cpus, p.offset_s, p.success) == ((0, 1), 0.25, (0, 3))
+    assert (p.cpus, p.priority, p.offset_s, p.success) == ((0, 1), 40, 0.25, (0, 3))
+    assert (q.cpus, q.priority) == (None, None)
     assert (q.environment["N"], q.environment["ALL"]) == ("2", "10.0.0.0,10.0.0.1")
     assert point.outputs == ("out-1.txt",)
 
