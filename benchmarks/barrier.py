@@ -99,6 +99,7 @@ def measure(lab: Lab, clients: int, repeats: int, results: Path) -> dict[str, An
     once, once_packets = _counted(lab, 1, results)
     with lab.recorded_packets() as recording:
         many, many_packets = _counted(lab, 1 + repeats, results)
+    walks = len(many.samples) - len(once.samples)
     ok = [sample for sample in many.samples if sample["verdict"] == "ok"]
     floors = [floor.skew_us(clients) for _repeat in range(repeats)]
     spinning = [floor.skew_us(clients, SPIN_NS) for _repeat in range(repeats)]
@@ -122,7 +123,7 @@ def measure(lab: Lab, clients: int, repeats: int, results: Path) -> dict[str, An
         "spinning_floor_p50_us": _quantile(spinning, 0.5),
         "barrier_p50_ms": _quantile([_barrier_ms(s) for s in ok], 0.5),
         "packets_in_window": sum(_in_window(sample, recording, lab) for sample in ok),
-        "packets_per_worker_and_walk": round((many_packets - once_packets) / repeats / len(lab.hosts), 1),
+        "packets_per_worker_and_walk": round((many_packets - once_packets) / walks / len(lab.hosts), 1),
         "beside_window_s": _beside_window_s(ok),
         "second_run_s": round(once.seconds - WINDOW_S, 2),
         "connect_s": once.connect_s,

@@ -22,7 +22,7 @@ from .endpoint import Endpoint
 from .errors import ChannelError, CoordinatorError, HostError, Refused
 
 PARALLEL = 16  # connections being opened at the same time: more only fight for the control node's processor
-PINGS, PINGS_OF_MANY, MANY = 8, 4, 64  # round trips of a survey, and those for more than so many hosts
+PINGS, PINGS_OF_MANY, MANY = 6, 4, 64  # round trips of a survey, and those for more than so many hosts
 EXCHANGE_NS = 100_000  # what a round trip costs the control node's processor, about
 PLAN_S = 30.0
 ATTACH_AGAIN_S = 6.0  # systemd restarts a worker within one
