@@ -64,6 +64,13 @@ class Expectation:
     kind: str
     text: str
 
+    @property
+    def of_transactions(self) -> bool | None:
+        """Whether it is about transactions, or about bulk traffic; None when it is about either."""
+        if self.name.startswith(("throughput_", "goodput_")):
+            return False
+        return True if "latency" in self.name.split(".")[0] else None
+
 
 def check(given: Mapping[str, Any], path: Path = ("expectations",)) -> list[Expectation]:
     """Raises SchemaError for a name that is not known, with a suggestion, and for a value that is no such quantity."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from .expectations import HOLDS, Judgement, expected, judge, unmeasured
@@ -72,6 +72,7 @@ def summarise(run: Run, measured: Sequence[Measured]) -> Summary:
     points = []
     for index, point in enumerate(run.points):
         points.append(_point(run, index, point, [each for each in measured if each.sample.point == index]))
+    points = _with_judgements(run, points)
     judged = [each for point in points for each in point.judgements]
     return Summary(run, tuple(points), tuple(unmeasured(expected(run), judged)))
 
@@ -94,8 +95,22 @@ def _point(run: Run, index: int, point: Point, measured: Sequence[Measured]) -> 
         used=tuple(used),
         excluded=tuple(each for each in measured if each.sample.verdict != "ok"),
         metrics=metrics,
-        judgements=tuple(judge(expected(run), index, metrics, confidence)),
     )
+
+
+def _with_judgements(run: Run, points: Sequence[PointSummary]) -> list[PointSummary]:
+    """Throughput is expected of bulk traffic and latency of transactions, in a run that has both."""
+    confidence, everything = _fraction(run.analysis.get("confidence")), expected(run)
+    both = len({_transacts(point) for point in points if point.metrics}) > 1
+    found = []
+    for point in points:
+        apt = [each for each in everything if not both or each.of_transactions in (None, _transacts(point))]
+        found.append(replace(point, judgements=tuple(judge(apt, point.point, point.metrics, confidence))))
+    return found
+
+
+def _transacts(point: PointSummary) -> bool:
+    return any(name.endswith("transaction_rate") for name in point.metrics)
 
 
 def _fraction(value: Any) -> float:
@@ -210,9 +225,13 @@ def headline(summary: Summary) -> dict[str, Any]:
 
 
 def varying(summary: Summary) -> list[str]:
-    """The parameters that differ between grid points."""
-    names = dict.fromkeys(name for point in summary.points for name in point.parameters)
-    return [name for name in names if len({repr(point.parameters.get(name)) for point in summary.points}) > 1]
+    """The parameters that differ between grid points; of a suite with tests, without what its test says of a point."""
+    points = [point.parameters for point in summary.points]
+    names = dict.fromkeys(name for point in points for name in point)
+    differ = [name for name in names if len({repr(point.get(name)) for point in points}) > 1]
+    said = {name: {(repr(point.get("test")), repr(point.get(name))) for point in points} for name in differ}
+    tests = len({repr(point.get("test")) for point in points})
+    return [name for name in differ if name == "test" or tests == 1 or len(said[name]) > tests]
 
 
 def label(summary: Summary, point: PointSummary) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.expectations import check
@@ -13,6 +14,13 @@ from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.exp
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.folder import ResultFolder
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.publish import publish
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.statistics import change, describe
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.summary import (
+    PointSummary,
+    Summary,
+    _with_judgements,
+    label,
+    varying,
+)
 
 from .run_fixture import Shape, write_run
 
@@ -89,6 +97,31 @@ def test_an_expectation_that_does_not_hold_at_one_point_decides_the_verdict(tmp_
     assert "of 2 expectations 1 do not hold and 0 are open" in shown
     assert "broken   throughput_max: 3Gbps: goodput_bps is" in shown
     assert 'class="badge broken"' in published.folder.report.read_text()
+
+
+def test_throughput_is_expected_of_bulk_and_latency_of_transactions():
+    throughput, latency, loss = check({"throughput_min": 1, "latency_p99_max": 1, "packet_loss_max": 1})
+    assert (throughput.of_transactions, latency.of_transactions, loss.of_transactions) == (False, True, None)
+    known = {name: describe(STEADY) for name in ("goodput_bps", "c.latency_p99_us")}
+    points = [
+        PointSummary(0, {"test": "bulk"}, 1, (), (), known),
+        PointSummary(1, {"test": "rr"}, 1, (), (), {**known, "c.transaction_rate": describe(STEADY)}),
+    ]
+    run = SimpleNamespace(analysis={"expectations": {"throughput_min": 1, "latency_p99_max": 1}}, run_id="r")
+    judged = _with_judgements(run, points)
+    assert [[each.metric for each in point.judgements] for point in judged] == [["goodput_bps"], ["c.latency_p99_us"]]
+    judged = _with_judgements(run, points[:1])
+    assert [each.metric for each in judged[0].judgements] == ["goodput_bps", "c.latency_p99_us"]
+
+
+def test_a_test_says_its_parameters_by_its_name():
+    points = tuple(
+        PointSummary(i, {"test": test, "size": len(test), "port": port, "driver": "x"}, 1, (), (), {})
+        for i, (test, port) in enumerate([("a", 1), ("a", 2), ("bb", 1), ("bb", 2)])
+    )
+    summary = Summary(SimpleNamespace(suite="s"), points)
+    assert varying(summary) == ["test", "port"]
+    assert label(summary, points[3]) == "test=bb, port=2"
 
 
 def test_what_nobody_measured_is_open(tmp_path):
