@@ -11,13 +11,14 @@ import ipaddress
 import os
 import socket
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from . import linux
+from .sockdiag import Connection
 
-_TCP_LISTEN, _UDP_UNCONNECTED = "0A", "07"
+_TCP_LISTEN, _TCP_ESTABLISHED, _UDP_UNCONNECTED = "0A", "01", "07"
 _TABLES = {"tcp": ("tcp", "tcp6"), "udp": ("udp", "udp6")}
 
 
@@ -41,6 +42,20 @@ def listeners(protocol: str) -> list[Listener]:
             if len(fields) > 9 and fields[3] == wanted:
                 address, _unused, port = fields[1].partition(":")
                 found.append(Listener(protocol, _address(address), int(port, 16), fields[9]))
+    return found
+
+
+def connections(inodes: Collection[str]) -> list[Connection]:
+    """The TCP connections among these sockets."""
+    found = []
+    for table in _TABLES["tcp"]:
+        for line in linux.read_text("/proc/net/" + table).splitlines()[1:]:
+            fields = line.split()
+            if len(fields) > 9 and fields[3] == _TCP_ESTABLISHED and fields[9] in inodes:
+                family = socket.AF_INET6 if table.endswith("6") else socket.AF_INET
+                ends = (end.partition(":") for end in fields[1:3])
+                local, remote = ((_address(address), int(port, 16)) for address, _unused, port in ends)
+                found.append(Connection(family, local, remote))
     return found
 
 

@@ -27,7 +27,7 @@ _HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, po
 _REQUEST = struct.Struct("=BBBxI")  # inet_diag_req_v2: family, protocol, extensions, states
 _MESSAGE_BYTES = 72  # inet_diag_msg
 _STATE_AT = _HEADER.size + 1  # inet_diag_msg.idiag_state
-_FIN_WAIT2, _TIME_WAIT = 5, 6  # what is left of a connection that both ends have closed
+_TIME_WAIT = 6  # what is left of a connection that both ends have closed
 _ATTRIBUTE = struct.Struct("=HH")  # rtattr: length, type
 _SEGMENTS = struct.Struct("=II")
 _SEGMENTS_AT = 136  # tcp_info.tcpi_segs_out, tcpi_segs_in
@@ -60,7 +60,7 @@ def from_ssh(variable: str) -> Connection | None:
 def segments(connection: Connection) -> int | None:
     """Segments in both directions since it was made; 0 when the kernel knows no such connection (any more).
 
-    None: the kernel does not tell.
+    None: the kernel does not tell, as of one that this end has closed and the other end has not.
     """
     kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
     try:
@@ -95,4 +95,4 @@ def _answer(data: bytes) -> int | None:
         if size < _ATTRIBUTE.size:
             return None
         position += (size + 3) & ~3
-    return 0 if data[_STATE_AT] in (_FIN_WAIT2, _TIME_WAIT) else None
+    return 0 if data[_STATE_AT] == _TIME_WAIT else None

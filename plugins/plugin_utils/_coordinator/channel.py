@@ -22,6 +22,8 @@ from typing import Any
 
 from ...module_utils._protocol.frames import Decoder, FrameError, encode
 from ...module_utils._protocol.messages import parse_worker_message
+from ...module_utils._worker.ports import connections, inodes_of
+from ...module_utils._worker.sockdiag import Connection
 from .clock import Exchange
 from .endpoint import Endpoint, Prompt
 from .errors import ChannelError, Refused
@@ -96,6 +98,11 @@ class Channel(asyncio.SubprocessProtocol):
             self._transport.kill()
             await self._exited.wait()
         self._transport.close()
+
+    def carriers(self) -> list[Connection]:
+        """The TCP connections of the subprocess itself, as this machine's kernel sees them."""
+        pid = self._transport.get_pid() if self._transport else None
+        return connections(inodes_of([pid])) if pid else []
 
     @property
     def is_open(self) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ...module_utils._protocol.frames import PROTOCOL
+from ...module_utils._worker.sockdiag import segments
 from . import remote
 from .channel import OPEN_S, Channel
 from .clock import Bound, Exchange, survey
@@ -30,6 +31,7 @@ ATTACH_ATTEMPTS = 2  # at least: on a busy machine one may take longer than all 
 ATTACH_PAUSE_S = 0.3
 RETURN_S = 2.0  # for a host that was given up; it holds up the others
 PARTED = "let go for the window"
+GOODBYE_S, GOODBYE_PAUSE_S = 2.0, 0.005
 
 OnEvent = Callable[[str, str, dict[str, Any]], None]  # (host, "report" | "attached" | "gone", message)
 
@@ -184,7 +186,7 @@ class Fleet:
     async def part(self, hosts: Iterable[str]) -> None:
         """Lets go of these channels; each is taken up again when the silence is over. Returns when all goodbyes are
         said."""
-        leaving = {h: asyncio.create_task(self._channels[h].close()) for h in hosts if h not in self._mending}
+        leaving = {host: asyncio.create_task(self._leave(host)) for host in hosts if host not in self._mending}
         for host, task in leaving.items():
             self._lost(host, PARTED, after=task)
         if leaving:
@@ -260,6 +262,14 @@ class Fleet:
 
     def _report(self, host: str, message: dict[str, Any]) -> None:
         self._on_event(host, "report", message)
+
+    async def _leave(self, host: str) -> None:
+        """Ends the channel's connection, and waits until the other end has too: a busy host takes its time."""
+        carriers = self._channels[host].carriers()
+        await self._channels[host].close()
+        until = time.monotonic() + GOODBYE_S
+        while any(segments(each) != 0 for each in carriers) and time.monotonic() < until:
+            await asyncio.sleep(GOODBYE_PAUSE_S)
 
     async def _leave_shared(self, host: str) -> None:
         """Ansible's connection, which its master would keep open."""

@@ -240,10 +240,11 @@ def test_the_segments_of_a_connection_are_counted():
             time.sleep(0.05)
             quiet = sockdiag.segments(connection)
             assert sockdiag.segments(connection) == quiet
+            assert ports.connections(ports.inodes_of([os.getpid()])).count(connection) == 1
             client.close()  # first, so that what is left of it waits at that end
+            assert sockdiag.segments(connection) != 0, "the other end has not closed it"
     assert sockdiag.segments(connection) == 0
-    waits = sockdiag.Connection(socket.AF_INET, connection.remote, connection.local)
-    assert sockdiag.segments(waits) == 0
+    assert sockdiag.segments(sockdiag.Connection(socket.AF_INET, connection.remote, connection.local)) == 0
     other = sockdiag.Connection(socket.AF_INET, ("127.0.0.1", 1), ("127.0.0.1", 2))
     assert sockdiag.segments(other) == 0
 
