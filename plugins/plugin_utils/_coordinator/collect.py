@@ -8,7 +8,7 @@ collection.
 A worker may be broken or hostile. So only names below the run's own folder are taken, only regular files, nothing is
 overwritten by a link, sizes are bounded, and every sample folder must agree with its seal: a list of path, size and
 sha256. Of tar's many kinds of header two are understood, those of a file and of a long name: what else there is says
-in a few bytes that something is large, or makes tarfile search, repeat or keep what it read.
+in a few bytes that something is large, or makes Python's own reader search, repeat or keep what it has read.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ import re
 import shutil
 import tarfile
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Self
+from typing import IO
 
 from .._results.folder import host_name
 from . import remote
@@ -98,41 +99,56 @@ def unpack(stream: IO[bytes], host: str, folder: Path) -> Collected:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-class _Member(tarfile.TarInfo):
-    """Judged by its header, before tarfile acts upon it."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        member = super().frombuf(buf, encoding, errors)
-        if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.GNUTYPE_LONGNAME):
-            raise _Untrusted(f"{member.name[:100]!r} has no place in a result folder")
-        if member.size < 0 or (member.type == tarfile.GNUTYPE_LONGNAME and member.size > NAME_LIMIT_BYTES):
-            raise _Untrusted(f"it has a header that announces {member.size} bytes")
-        return member
-
-
 def _extract(stream: IO[bytes], staging: Path) -> tuple[int, int]:
     count = size = 0
-    with tarfile.open(fileobj=stream, mode="r:", tarinfo=_Member) as archive:
-        while (member := archive.next()) is not None:
-            archive.members.clear()  # type: ignore[attr-defined]  # it would keep them all
-            parts = member.name.removeprefix("./").split("/")
-            if parts[0] == "samples":
-                parts = parts[1:]
-            if not (_is_output(parts) or parts == ["journal.jsonl"]):
-                raise _Untrusted(f"{member.name[:100]!r} has no place in a result folder")
-            count += 1
-            size += member.size
-            if count > LIMIT_FILES or size > LIMIT_BYTES:
-                raise _Untrusted("too many files, or too large")
-            target = staging.joinpath(*parts)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            source = archive.extractfile(member)
-            if source is None:
-                raise AssertionError
-            with open(target, "xb") as output:
-                shutil.copyfileobj(source, output, CHUNK_BYTES)
+    for name, member_size in _members(stream):
+        parts = name.removeprefix("./").split("/")
+        if parts[0] == "samples":
+            parts = parts[1:]
+        if not (_is_output(parts) or parts == ["journal.jsonl"]):
+            raise _Untrusted(f"{name[:100]!r} has no place in a result folder")
+        count += 1
+        size += member_size
+        if count > LIMIT_FILES or size > LIMIT_BYTES:
+            raise _Untrusted("too many files, or too large")
+        target = staging.joinpath(*parts)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(target, "xb") as output:
+            for chunk in _content(stream, member_size):
+                output.write(chunk)
     return count, size
+
+
+def _members(stream: IO[bytes]) -> Iterator[tuple[str, int]]:
+    """Name and size of each file; its content is to be read from the stream before the next is asked for.
+
+    Only the header is left to tarfile, which else would act upon whatever it finds.
+    """
+    name = None
+    while any(block := stream.read(tarfile.BLOCKSIZE)):
+        header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        if header.type not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.GNUTYPE_LONGNAME):
+            raise _Untrusted(f"{header.name[:100]!r} has no place in a result folder")
+        is_name = header.type == tarfile.GNUTYPE_LONGNAME
+        if header.size < 0 or (is_name and (name is not None or header.size > NAME_LIMIT_BYTES)):
+            raise _Untrusted(f"it has a header that announces {header.size} bytes")
+        if is_name:
+            name = b"".join(_content(stream, header.size)).partition(b"\0")[0].decode("utf-8", "surrogateescape")
+        else:
+            yield name or header.name, header.size
+            name = None
+
+
+def _content(stream: IO[bytes], size: int) -> Iterator[bytes]:
+    """So many bytes of the stream, and past what fills the last block."""
+    left = size
+    while left:
+        chunk = stream.read(min(left, CHUNK_BYTES))
+        if not chunk:
+            raise _Untrusted(f"it breaks off {left} bytes too early")
+        left -= len(chunk)
+        yield chunk
+    stream.read(-size % tarfile.BLOCKSIZE)
 
 
 def _is_output(parts: list[str]) -> bool:
