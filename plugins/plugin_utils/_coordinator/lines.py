@@ -48,7 +48,7 @@ def sample_line(
     ``failures`` are the hosts' own reasons: which of them was heard first decided the verdict, not which was the cause.
 
     ``spoken`` says why the window was not silent, when that is known. ``spoke_ns`` is when channels that were let go
-    were taken up again. Before the window's end that is too early, and nobody has counted the packets it took.
+    were taken up again. Before the window's end that is too early. In both cases nobody has counted the packets.
     ``missing`` are hosts that the run goes on without, and why.
     """
     planned = plan.samples[key[0]]
@@ -62,7 +62,8 @@ def sample_line(
     verdict, reason = _verdict(state, facts, failures, measured, point.max_start_skew_us)
     if verdict == "ok" and spoken:
         verdict, reason = "invalid", spoken
-    if spoke_ns is not None and measured.window_stop_ns is not None and spoke_ns < measured.window_stop_ns:
+    back_early = spoke_ns is not None and measured.window_stop_ns is not None and spoke_ns < measured.window_stop_ns
+    if spoken or back_early:
         facts = {host: {**known, "control_packets": None} for host, known in facts.items()}
         hosts = {host: replace(about, facts=facts[host]) for host, about in hosts.items()}
     packets = [known["control_packets"] for known in facts.values() if known.get("control_packets") is not None]

@@ -180,6 +180,24 @@ def test_keepalives_of_servers_that_nobody_knew_of_are_heard_once(on_lab: LabTri
     assert (lines[-1]["verdict"], lines[-1]["control_packets"], wire[-1]) == ("ok", 0, 0)
 
 
+def test_a_worker_that_dies_while_its_channel_is_let_go_is_found_when_the_window_is_over(on_lab: LabTrial) -> None:
+    parameters = pair(python="/usr/bin/python3", client=["sleep", str(WINDOW_S)], duration_s=WINDOW_S)
+    playing = on_lab.walking("command", parameters=parameters, channel="release", timeout_s=120)
+    until(
+        "the clients run",
+        lambda: sum(f"sleep {WINDOW_S}" in command for command in on_lab.leftovers().values()) == 3,
+        deadline_s=60,
+    )
+    time.sleep(1)  # the middle of the window
+    on_lab.lab.hosts["client2"].kill(int(on_lab.worker_pid("client2") or 0))
+    playing.wait(120).failed()
+    (line,) = [each for each in on_lab.run.samples if each["verdict"] == "failed"]
+    print(line["reason"])
+    assert line["reason"].startswith("client2: the worker died while sample 0 was in state 'running'")
+    others = {host: about["verdict"] for host, about in line["hosts"].items() if host.startswith("client")}
+    assert others == {"client1": "done", "client2": "failed", "client3": "done"}, "they had measured to the end"
+
+
 def test_the_role_asks_the_ssh_server(on_lab: LabTrial) -> None:
     with keepalives(on_lab, 7):
         on_lab.prepare()
