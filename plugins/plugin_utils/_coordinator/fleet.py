@@ -299,8 +299,10 @@ class Fleet:
             except HostError as failure:
                 problem = failure.problem
             if time.monotonic() > until and attempt >= ATTACH_ATTEMPTS:
-                lost = "not there after the window" if why == PARTED else f"lost: {why}; attaching again failed"
-                self._on_event(host, "gone", {"reason": f"the worker is {lost}: {problem}"})
+                reason = f"the worker is lost: {why}; attaching again failed: {problem}"
+                if why == PARTED:
+                    reason = f"the worker is not there after the window: {problem}"
+                self._on_event(host, "gone", {"reason": reason})
                 return
             await asyncio.sleep(ATTACH_PAUSE_S)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from typing import Any
 
 import pytest
@@ -72,3 +73,20 @@ def test_nobody_becomes_anybody_unasked() -> None:
 def test_a_method_that_cannot_carry_the_channel_is_refused() -> None:
     with pytest.raises(HostError, match="use sudo"):
         reached(ansible_become=True, ansible_become_method="runas", ansible_become_user="root")
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="not installed: ssh")
+def test_a_channel_can_have_a_connection_of_its_own_which_nobody_keeps_open() -> None:
+    found = reached(
+        ansible_connection="ssh", ansible_host="192.0.2.1", netbench_worker={"sshd_keepalive_s": 5},
+        ansible_ssh_args="-o ControlMaster=auto -o ControlPersist=60s",
+    )  # fmt: skip
+    assert (found.server_speaks_s, found.speaks) == (5, False)
+    own = found.on_its_own().argv("attach")
+    first = [word for word in own if word.startswith(("ControlPath=", "ControlMaster=", "ServerAliveInterval="))][:3]
+    assert first == ["ControlPath=none", "ControlMaster=no", "ServerAliveInterval=0"], "ssh takes what it hears first"
+    assert own[-2:] == found.argv("attach")[-2:], "the same destination and command"
+    assert found.hush[-3:] == ("-O", "stop", "192.0.2.1")
+    kept_open = {"ansible_ssh_args": "-o ServerAliveInterval=7", "ansible_connection": "ssh"}
+    assert reached(**kept_open).speaks
+    assert reached(**kept_open, netbench_worker={"sshd_keepalive_s": "soon"}).server_speaks_s is None
