@@ -35,7 +35,12 @@ from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.progress import Progress
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.screen import Screen
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.silence import CHOICES
-from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.plan import RunPlan, Step, from_json
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.text import (
+    ANSIBLE_SAYS,
+    MESSAGE_COLUMNS,
+    fitted,
+)
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.plan import RunPlan, Step, read
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results import folder as folders
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.errors import ResultsError
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.publish import publish
@@ -88,7 +93,7 @@ class ActionModule(ActionBase):
         except CoordinatorError as problem:
             if isinstance(problem, Interrupted):
                 progress.note(f"run {plan.run_id}: {problem}")
-            raise self._fail(str(problem), {"run_id": plan.run_id, "folder": str(folder)}) from problem
+            return _failed(str(problem), {"run_id": plan.run_id, "folder": str(folder)})
         finally:
             progress.end()
         if outcome.interrupted:  # no later task will report: ansible-playbook does not wait
@@ -109,7 +114,7 @@ class ActionModule(ActionBase):
                 "'plan' must be what netbench.orchestrator.plan has returned, or the path of a plan.json", obj=value
             )
         try:
-            return Path(path).parent, from_json(Path(path).read_text(encoding="utf-8"))
+            return Path(path).parent, read(Path(path))
         except OSError as problem:
             raise self._fail(f"the plan cannot be read: {problem}", obj=value) from problem
         except SchemaError as problem:
@@ -172,7 +177,8 @@ class ActionModule(ActionBase):
             if screen.is_terminal:
                 display.display(f"\r{text if live else ''}\033[K", newline=False, screen_only=True)
             if not live:
-                display.display(text, stderr=not screen.is_terminal)
+                shown = fitted(text, screen.columns()) if screen.is_terminal else text
+                display.display(shown, stderr=not screen.is_terminal)
 
         return Progress(
             show=show,
@@ -200,11 +206,17 @@ class ActionModule(ActionBase):
             ],
         }
         if outcome.verdict not in ("ok", "paused"):
-            raise self._fail(f"run {plan.run_id} {outcome.verdict}: {outcome.reason}", result)
+            return _failed(f"run {plan.run_id} {outcome.verdict}: {outcome.reason}", result)
         if problems:
-            raise self._fail(f"run {plan.run_id}: not everything could be fetched:\n  " + "\n  ".join(problems), result)
+            return _failed(f"run {plan.run_id}: not everything could be fetched:\n  " + "\n  ".join(problems), result)
         return result
 
-    def _fail(self, message: str, result: dict[str, Any] | None = None, obj: Any = None) -> AnsibleActionFail:
-        plain = json.loads(json.dumps(result or {}))
-        return AnsibleActionFail(message, obj=self._task.args.get("plan") if obj is None else obj, result=plain)
+    def _fail(self, message: str, obj: Any = None) -> AnsibleActionFail:
+        """Of a mistake in the playbook, where ``obj`` is."""
+        return AnsibleActionFail(message, obj=self._task.args.get("plan") if obj is None else obj)
+
+
+def _failed(message: str, result: dict[str, Any]) -> dict[str, Any]:
+    """A run that went wrong, which is nobody's line in a playbook: no exception, whose origins Ansible would show."""
+    plain: dict[str, Any] = json.loads(json.dumps(result))
+    return {**plain, "failed": True, "msg": fitted(message, columns=MESSAGE_COLUMNS, first=ANSIBLE_SAYS)}

@@ -35,7 +35,7 @@ from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.pl
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.plan import (
     FILE_NAME,
     RunPlan,
-    from_json,
+    read,
     to_json,
 )
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.table import describe
@@ -232,7 +232,7 @@ def _left(plan: RunPlan, results: Path) -> tuple[RunPlan, Path] | None:
     for folder in sorted(folders, key=lambda folder: folder.name, reverse=True):
         if unfinished(folder):
             try:
-                there = from_json((folder / FILE_NAME).read_text(encoding="utf-8"))
+                there = read(folder / FILE_NAME)
             except (OSError, SchemaError):
                 continue  # of another version, or somebody else's: not ours to go on with
             if there.same_run(plan):
@@ -261,7 +261,7 @@ def _kept(plan: RunPlan, folder: Path) -> tuple[RunPlan, bool]:
     else:
         return plan, True
     try:
-        there = from_json(path.read_text(encoding="utf-8"))
+        there = read(path)
     except (OSError, SchemaError) as problem:
         raise SchemaError(
             ("run_id",), f"{path} is there already and cannot be used: {problem}", plan.run_id

@@ -14,6 +14,11 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.color import ANSIBLE_COLOR
 from ansible.utils.display import Display
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.text import (
+    ANSIBLE_SAYS,
+    MESSAGE_COLUMNS,
+    fitted,
+)
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results import folder as folders
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.errors import ResultsError
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.expectations import HOLDS
@@ -90,7 +95,9 @@ def _message(published: Published) -> str:
         for point in short[:5]
     ]
     why = "; ".join(lines) or "no sample was taken"
-    return (
-        f"Run {summary.run.run_id} is {summary.verdict}: {why}. "
-        f"Everything that was measured is in {published.folder.path}. To accept such a run, set 'fail: false'."
+    return fitted(
+        f"run {summary.run.run_id} {summary.verdict}: {why}. "
+        f"Everything that was measured is in {published.folder.path}. To accept such a run, set 'fail: false'.",
+        columns=MESSAGE_COLUMNS,
+        first=ANSIBLE_SAYS,
     )

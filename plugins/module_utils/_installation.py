@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -113,11 +114,15 @@ class Installation:
             return {}
         try:
             answer = json.loads(self.run(*self.worker("status", "--json", **other))[1])
-        except ValueError:
+            busy = answer.get("active") or answer.get("coordinator")  # between two samples, only the coordinator tells
+            run = str(answer.get("run_id") or "(not loaded yet)") if busy else None
+        except (ValueError, AttributeError, RecursionError):
             return {}
-        busy = answer.get("active") or answer.get("coordinator")  # between two samples, only the coordinator tells
-        run = (answer.get("run_id") or "(not loaded yet)") if busy else None
-        return {"archive_sha256": answer.get("archive_sha256"), "active_run": run}
+        # what it says is shown, and a benchmark's process might be the one who says it
+        return {
+            "archive_sha256": answer.get("archive_sha256"),
+            "active_run": run and re.sub(r"[^\w.() -]", "?", run)[:100],
+        }
 
     def installed_units(self):
         found = {}

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The messages on the page about trouble are those of the sources, word by word.
+"""The messages on the pages about trouble are those of the sources, word by word.
 
 A message of the page is the text in backticks in the first column of a table; `…`, `N` and `M` stand for whatever the
 program puts there. In the sources, every text is a template: what is in braces of an f-string stands for anything too.
+
+docs/when-things-break.md shows what a terminal of 80 columns shows. What a section tells its reader to look for is in
+its own output and in the sources, and a test that is there injects the fault.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from netbench_faults.faults import FAULTS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/troubleshooting.md"
@@ -58,3 +62,27 @@ def test_the_page_has_messages() -> None:
 @pytest.mark.parametrize("message", messages(PAGE.read_text(encoding="utf-8")))
 def test_the_message_is_in_the_sources(message: str) -> None:
     assert any(re.search(pattern(message), text) for text in TEXTS), f"no text in plugins/ is like: {message}"
+
+
+BREAKS = ROOT / "docs/when-things-break.md"
+COLUMNS = 80
+SECTIONS = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", BREAKS.read_text("utf-8"), re.M | re.S))
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_fault_that_is_injected_is_on_the_page(fault: str) -> None:
+    first = [section.strip().split("\n\n")[0] for section in SECTIONS.values()]
+    named = [name for paragraph in first for name in re.findall(r"`([^`]+)`", paragraph)]
+    assert fault in named, f"no section of {BREAKS.name} begins with: Injected as `{fault}`"
+
+
+@pytest.mark.parametrize("section", SECTIONS.values(), ids=SECTIONS)
+def test_a_section_shows_what_a_terminal_shows_and_what_to_do(section: str) -> None:
+    outputs = re.findall(r"^```text\n(.*?)^```", section, re.M | re.S)
+    assert max(len(line) for output in outputs for line in output.splitlines()) <= COLUMNS
+    assert "\n**What to do.** " in section
+    assert re.search(r"`tests/\S+::test_\w+`", section), "a test that injects it"
+    look_for = re.search(r"\*\*Look for\*\* (.+?)\n\n", section, re.S)
+    for message in re.findall(r"`([^`]+)`", look_for[1]) if look_for else ():
+        assert any(re.search(pattern(message), text) for text in TEXTS), f"no text in plugins/ is like: {message}"
+        assert any(re.search(pattern(message), " ".join(output.split())) for output in outputs), f"not shown: {message}"

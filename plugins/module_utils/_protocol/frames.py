@@ -35,9 +35,9 @@ def decode(line: bytes) -> dict[str, Any]:
     try:
         message = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as problem:
-        raise FrameError(f"not a frame: {type(problem).__name__}: {line[:80]!r}") from problem
+        raise FrameError(f"not a frame: {type(problem).__name__}: {line[:40]!r}") from problem
     if not isinstance(message, dict):
-        raise FrameError(f"not a frame: expected an object, got {line[:80]!r}")
+        raise FrameError(f"not a frame: expected an object, got {line[:40]!r}")
     return message
 
 

@@ -15,6 +15,7 @@ from .errors import NotThere, Refused
 
 _CHUNK_BYTES = 65536
 _ANSWER_DEADLINE_S = 30.0
+_ANSWER_LIMIT_BYTES = 1 << 20
 
 
 def ask(sock: socket.socket, verb: str, **fields: Any) -> dict[str, Any]:
@@ -29,9 +30,16 @@ def ask(sock: socket.socket, verb: str, **fields: Any) -> dict[str, Any]:
             if not more:
                 raise NotThere("the worker hung up before it answered.")
             data += more
+            if len(data) > _ANSWER_LIMIT_BYTES:
+                raise NotThere("the worker says more than it can have to say.")
     except OSError as problem:
         raise NotThere(f"the worker did not answer: {problem}") from problem
-    answer: dict[str, Any] = json.loads(data)
+    try:
+        answer: dict[str, Any] = json.loads(data)
+        if not isinstance(answer, dict):
+            raise ValueError
+    except (ValueError, RecursionError):
+        raise NotThere(f"what answers is no worker: {data[:40]!r}") from None
     if answer.get("refused"):
         raise Refused(str(answer["refused"]))
     return answer

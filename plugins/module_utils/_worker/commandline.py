@@ -25,14 +25,21 @@ def main(argv: list[str]) -> int:
     try:
         options.run(options)
     except NotThere as problem:
-        sys.stderr.write(f"worker: {problem}\n")
+        _complain(problem)
         return NOT_THERE
     except (WorkerError, ValueError, OSError) as problem:
-        sys.stderr.write(f"worker: {problem}\n")
+        _complain(problem)
         return 1
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _complain(problem: Exception) -> None:
+    """In words that steer no terminal: some are the worker's, and whoever runs as its user may be who answers."""
+    from .members import printable
+
+    sys.stderr.write(printable(f"worker: {problem}").replace("\n", " ") + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:

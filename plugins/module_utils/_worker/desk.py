@@ -156,7 +156,7 @@ class Desk:
             here = f"sample {status.sample} of run {other} is {status.state} here, for {self.holder}, with {lease}"
         else:
             return None
-        return f"{here}: wait for it, or take over"
+        return f"{here}: wait for its end, or stop it"
 
     async def _load(self, peer: Connection, request: dict[str, Any]) -> None:
         try:

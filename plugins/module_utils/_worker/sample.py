@@ -254,7 +254,7 @@ class Sample:
             return
         problem = member.problem(self._point.stop, asked=self._asked_to_end)
         if problem:
-            self._emit(machine.Failed(problem))
+            self._emit(machine.Failed(problem + storage.fullness(self._folder)))
         elif all(each.exit for each in self._members):
             self._emit(machine.Exited())
 

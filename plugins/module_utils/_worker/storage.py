@@ -31,6 +31,8 @@ from .._protocol.schema import SchemaError
 from . import place
 from .errors import StorageError
 
+_FULL_BYTES = 1 << 16
+
 
 @dataclass(frozen=True)
 class Directories:
@@ -125,6 +127,15 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.unlink(temporary)
         raise
     sync_folder(path.parent)
+
+
+def fullness(folder: Path) -> str:
+    """For the end of a message: a program that fails because the disk is full often cannot say so."""
+    with contextlib.suppress(OSError):
+        found = os.statvfs(folder)
+        if found.f_bavail * found.f_frsize < _FULL_BYTES:
+            return "; the disk for its outputs is full"
+    return ""
 
 
 def sync_folder(folder: Path) -> None:

@@ -14,6 +14,9 @@ from .members import printable
 
 def status(answer: dict[str, Any]) -> str:
     """Two or three lines for the person on the host."""
+    answer = {
+        key: printable(each).replace("\n", " ") if isinstance(each, str) else each for key, each in answer.items()
+    }
     lines = ["worker {instance} (pid {pid}, version {version})".format(**answer)]
     if answer["run_id"] is None:
         lines.append("idle: no run is loaded")
@@ -23,7 +26,7 @@ def status(answer: dict[str, Any]) -> str:
         )
         lines.append("run {}: {}, since {:.1f} s".format(answer["run_id"], doing, answer["since_s"]))
         if answer["reason"]:
-            lines.append("because " + printable(answer["reason"]))
+            lines.append("because " + answer["reason"])
     lines.append(
         "coordinator {} is attached".format(answer["coordinator"])
         if answer["coordinator"]

@@ -38,7 +38,7 @@ from .rounds import Agenda, Pairs
 from .sample import SampleWalk
 from .signals import on_interrupt
 from .silence import Silence
-from .text import clean
+from .text import one_line
 
 TICK_S = 0.25
 COLLECT_S = 600.0
@@ -358,7 +358,7 @@ class Coordinator:
         if self._agenda and kind == "attached":
             self._agenda.away.discard(host)
         if kind == "attached" and message["reason"] != PARTED:
-            self._progress.note(f"{host}: attached again ({clean(message['reason'])})")
+            self._progress.note(f"{host}: attached again; before that {one_line(message['reason'])}")
         if self._sample:
             self._sample.heard(host, kind, message)
         else:

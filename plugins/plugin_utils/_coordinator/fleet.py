@@ -92,9 +92,12 @@ class Fleet:
             if not isinstance(problem, HostError):
                 raise problem
         if problems and (all_needed or len(problems) == len(hosts)):
-            raise CoordinatorError(
-                f"{len(problems)} of {len(hosts)} hosts cannot take part:\n  " + "\n  ".join(str(p) for p in problems)
-            )
+            alike: dict[str, list[str]] = {}  # a hundred hosts often say one thing
+            for problem in problems:
+                if isinstance(problem, HostError):
+                    alike.setdefault(problem.problem, []).append(problem.host)
+            said = [f"  {', '.join(names)}: {what}" for what, names in alike.items()]
+            raise CoordinatorError("\n".join([f"{len(problems)} of {len(hosts)} hosts cannot take part:", *said]))
 
         return {problem.host: problem.problem for problem in problems if isinstance(problem, HostError)}
 

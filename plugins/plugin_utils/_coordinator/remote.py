@@ -58,7 +58,7 @@ async def run(
         )
     except OSError as problem:
         raise HostError(endpoint.host, f"could not start {argv[0]}: {problem.strerror}") from problem
-    conversation = _Conversation(process, endpoint, given, output)
+    conversation = _Conversation(process, endpoint, subcommand, given, output)
     try:
         return await asyncio.wait_for(conversation.hold(), timeout_s)
     except TimeoutError:
@@ -71,9 +71,15 @@ async def run(
 
 class _Conversation:
     def __init__(
-        self, process: asyncio.subprocess.Process, endpoint: Endpoint, given: bytes, output: IO[bytes] | None
+        self,
+        process: asyncio.subprocess.Process,
+        endpoint: Endpoint,
+        subcommand: str,
+        given: bytes,
+        output: IO[bytes] | None,
     ) -> None:
         self._process = process
+        self._subcommand = subcommand
         self._endpoint = endpoint
         self._given = given
         self._output = output
@@ -104,7 +110,7 @@ class _Conversation:
         status = await self._process.wait()
         if status:
             await asyncio.wait([self._listener], timeout=0.2)  # a multiplexing ssh master may hold stderr open
-            raise HostError(self._endpoint.host, f"ended with status {status}{self.said()}")
+            raise HostError(self._endpoint.host, f"'worker {self._subcommand}' ended with status {status}{self.said()}")
         return b"".join(collected)
 
     def said(self) -> str:

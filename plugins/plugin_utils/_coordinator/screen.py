@@ -13,6 +13,8 @@ from __future__ import annotations
 import contextlib
 import os
 
+from .text import fitted
+
 USUAL_COLUMNS = 80
 
 
@@ -40,5 +42,5 @@ class Screen:
         """A line, past Ansible. Nothing waits for a reader, and one that is gone is no error."""
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
-                line = f"\r\033[K{text}\n" if self.is_terminal else f"{text}\n"
+                line = f"\r\033[K{fitted(text, self.columns())}\n" if self.is_terminal else f"{text}\n"
                 os.write(self._descriptor, line.encode())

@@ -6,7 +6,11 @@
 
 from __future__ import annotations
 
+import textwrap
 import unicodedata
+
+MESSAGE_COLUMNS = 72  # Ansible shows a message again, as YAML, eight columns further in
+ANSIBLE_SAYS = len("[ERROR]: Task failed: Action failed: ")
 
 
 def clean(text: str, *, limit: int = 4000) -> str:
@@ -22,7 +26,21 @@ def one_line(text: str, *, limit: int = 4000) -> str:
     return " ".join(clean(text, limit=limit).split())
 
 
+def fitted(text: str, columns: int = 80, *, first: int = 0) -> str:
+    """The text in lines that fit a terminal, broken between words; ``first``: what stands before it on its line."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        inner = line[: len(line) - len(line.lstrip())]
+        pad = " " * first if not lines else ""
+        fit = textwrap.wrap(
+            line.strip(), max(columns - 1, 20), initial_indent=pad + inner, subsequent_indent=f"{inner}  ",
+            break_long_words=False, break_on_hyphens=False,
+        )  # fmt: skip
+        lines += [fit[0][len(pad) :], *fit[1:]] if fit else [""]
+    return "\n".join(lines)
+
+
 def last_words(stderr: bytes) -> str:
     """``: `` and the last three lines that a program wrote, fit for a screen; empty when it wrote nothing."""
-    lines = clean(stderr.decode("utf-8", "replace")).strip().splitlines()
+    lines = clean(stderr.decode("utf-8", "replace").replace("\r\n", "\n")).strip().splitlines()
     return f": {' / '.join(line.strip() for line in lines[-3:])}" if lines else ""

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from ...module_utils._protocol import plan as worker_plan
@@ -244,6 +246,17 @@ def from_json(text: str) -> RunPlan:
     if found != plan.sha256:
         raise SchemaError(("sha256",), "the plan was changed after it was made; make it again.")
     return plan
+
+
+def read(path: Path) -> RunPlan:
+    """The plan in this file. Raises OSError; SchemaError also when somebody else may have written it, since hosts will
+    execute it."""
+    with open(path, encoding="utf-8") as file:
+        for found, writers in ((os.fstat(file.fileno()), 0o022), (os.stat(path.parent), 0o002)):
+            if found.st_uid not in (os.getuid(), 0) or found.st_mode & writers:
+                why = "the plan is refused: it and its folder must be yours, and nobody else's to write."
+                raise SchemaError((), why)
+        return from_json(file.read())
 
 
 _PLAIN_FIELDS = ("run_id", "suite", "seed", "sha256", "created_utc", "repeats", "retry_budget", "on_host_failure")

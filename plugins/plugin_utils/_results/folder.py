@@ -15,6 +15,7 @@ the folder are opened, and links are never followed. Files are written whole or 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -32,12 +33,15 @@ LATEST = "latest"
 FILE_LIMIT_BYTES = 64 * 1024 * 1024  # of one file that a worker wrote
 HOST_LIMIT_BYTES = 128 * 1024 * 1024  # of all that is read of one host's sample
 LINE_LIMIT_BYTES = 16 * 1024 * 1024
+_NAME_LIMIT = 200
 _SAMPLE = re.compile(r"[0-9]{4,7}(\.[0-9]{1,4})?")
 
 
 def host_name(host: str) -> str:
     """A host as the name of a file: as it is for ordinary names, percent-encoded for the others (``../x``, ``a/b``)."""
     name = quote(host, safe=" :@[]+,=~")
+    if len(name) > _NAME_LIMIT:
+        name = f"{name[: _NAME_LIMIT - 17]}~{hashlib.sha256(name.encode('ascii')).hexdigest()[:16]}"
     return name.replace(".", "%2E") if not name.strip(".") else name
 
 

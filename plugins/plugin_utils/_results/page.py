@@ -18,7 +18,7 @@ from .records import Run
 from .samples import Measured
 from .show import digits, like, micros, scaled
 from .statistics import CONFIDENCE
-from .summary import Summary, fewer_hosts, label, refused_favours
+from .summary import Summary, label, refused_favours, story
 from .table import shares
 
 
@@ -27,7 +27,7 @@ def body(summary: Summary, measured: Sequence[Measured]) -> str:
         (
             _header(summary, measured),
             "<main>\n",
-            _notes(summary),
+            _notes(summary, measured),
             _results(summary),
             _expectations(summary),
             heatmap.section(summary),
@@ -95,15 +95,8 @@ def _badge(verdict: str) -> str:
     return f'<span class="badge {escape(verdict, quote=True)}">{mark} {escape(verdict)}</span>'
 
 
-def _notes(summary: Summary) -> str:
-    notes = list(summary.run.partial)
-    if summary.run.reason:
-        notes.append(summary.run.reason)
-    if fewer := fewer_hosts(each.sample for point in summary.points for each in (*point.used, *point.excluded)):
-        notes.append(fewer)
-    notes += refused_favours(each.sample for point in summary.points for each in (*point.used, *point.excluded))
-    if summary.run.resumed:
-        notes.append("The run was taken up again after its coordinator had ended; finished samples were kept.")
+def _notes(summary: Summary, measured: Sequence[Measured]) -> str:
+    notes = [*story(summary, measured), *refused_favours(each.sample for each in measured)]
     if not notes:
         return ""
     return '<section class="note"><ul>' + "".join(f"<li>{escape(note)}</li>" for note in notes) + "</ul></section>\n"

@@ -154,6 +154,7 @@ class Run:
     points: tuple[Point, ...]
     samples: tuple[Sample, ...]
     resumed: bool
+    taken_up: tuple[str, ...]  # in words, once for each coordinator after the first
     partial: tuple[str, ...]
     analysis: Mapping[str, Any] = field(default_factory=dict)  # how the suite wishes its results to be judged
 
@@ -195,6 +196,7 @@ def read_run(folder: ResultFolder) -> Run:
         points=points,
         samples=samples,
         resumed=_resumed(events),
+        taken_up=tuple(_taken_up(event) for event in events if event.get("event") == "resumed"),
         partial=tuple(_missing(folder, events, samples)),
         analysis=_mapping(plan, "analysis"),
     )
@@ -218,6 +220,14 @@ def _resumed(events: list[dict[str, Any]]) -> bool:
     kinds = [event.get("event") for event in events]
     again = len(begun) - len(set(begun))
     return kinds.count("end") > 1 or again > kinds.count("paused") or "resumed" in kinds
+
+
+def _taken_up(event: Mapping[str, Any]) -> str:
+    left = [number for number in _list(event, "left_behind")[:1] if isinstance(number, int)]
+    under_way = f" and sample {left[0]} was under way" if left else ""
+    count = _integer(event, "ok") or 0
+    there = f"{count} ok {'sample was' if count == 1 else 'samples were'} there{under_way}"
+    return f"taken up again at {_text(event, 'utc')[11:19]} UTC, after its coordinator had ended: {there}"
 
 
 def _missing(folder: ResultFolder, events: list[dict[str, Any]], samples: tuple[Sample, ...]) -> list[str]:

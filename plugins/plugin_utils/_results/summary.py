@@ -124,6 +124,21 @@ def _percentiles(value: Any) -> tuple[float, ...]:
     return tuple(sorted({*PERCENTILES, *known}))
 
 
+def story(summary: Summary, measured: Sequence[Measured]) -> list[str]:
+    """What happened on the way, in words: an end before time, another coordinator, attempts, what is missing."""
+    run, tries = summary.run, Counter(each.sample.sample for each in measured if each.sample.hosts)
+    again = [f"sample {number} ({count} attempts)" for number, count in sorted(tries.items()) if count > 1]
+    fewer = fewer_hosts(each.sample for each in measured)
+    ended = {"aborted": "the run was aborted", "failed": "the run failed", "partial": "the run is not complete"}
+    return [
+        *([f"{ended[run.verdict]}: {run.reason}"] if run.verdict in ended and run.reason else []),
+        *(run.taken_up or (["taken up again after its coordinator had ended"] if run.resumed else [])),
+        *([f"retried: {', '.join(again)}"] if again else []),
+        *([fewer] if fewer else []),
+        *run.partial,
+    ]
+
+
 def document(summary: Summary) -> dict[str, Any]:
     """summary.json as plain data."""
     run = summary.run

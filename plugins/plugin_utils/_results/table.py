@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from .expectations import BROKEN, HOLDS, OPEN
 from .samples import Measured
 from .show import digits, like, micros, scaled
-from .summary import OK, UNEXPECTED, PointSummary, Summary, fewer_hosts, label, refused_favours, varying
+from .summary import OK, UNEXPECTED, PointSummary, Summary, label, refused_favours, story, varying
 from .text import plain
 
 _COLOURS = {
@@ -38,10 +38,12 @@ def render(summary: Summary, measured: Sequence[Measured], *, width: int = 80, c
     """The whole table; every text in it is plain (see :mod:`.text`), colours only if asked for."""
     paint = _painter(colour)
     names = varying(summary)
-    lines = [paint("dim", _line([*_HEAD, ", ".join(names)], width))]
     shown, hidden = _worth_showing(measured)
-    for each in shown:
-        lines += _sample(each, names, summary, width, paint)
+    rows = [_cells(each, names, summary) for each in shown]
+    widths = [max(least, *(len(row[at]) for row in rows), 0) for at, least in enumerate(_WIDTHS)]
+    lines = [paint("dim", _line([*_HEAD, ", ".join(names)], widths, width))]
+    for each, row in zip(shown, rows, strict=True):
+        lines += _sample(each, _line(row, widths, width), widths, width, paint)
     if hidden:
         lines.append(paint("dim", f"… and {hidden} more ok samples, in samples.csv"))
     lines += ["", *(_point(summary, point, width, paint) for point in summary.points), ""]
@@ -66,33 +68,33 @@ def _worth_showing(measured: Sequence[Measured]) -> tuple[list[Measured], int]:
     return shown, len(measured) - len(shown)
 
 
-def _line(cells: Sequence[str], width: int) -> str:
-    padded = [cell.ljust(size) for cell, size in zip(cells, _WIDTHS, strict=False)]
-    return _cut(" ".join([*padded, *cells[len(_WIDTHS) :]]).rstrip(), width)
+def _line(cells: Sequence[str], widths: Sequence[int], width: int) -> str:
+    padded = [cell.ljust(size) for cell, size in zip(cells, widths, strict=False)]
+    return _cut(" ".join([*padded, *cells[len(widths) :]]).rstrip(), width)
 
 
 def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def _sample(each: Measured, names: Sequence[str], summary: Summary, width: int, paint: Paint) -> list[str]:
+def _cells(each: Measured, names: Sequence[str], summary: Summary) -> list[str]:
     sample = each.sample
-    window = f"{digits(sample.window_s)} s" if sample.window_s is not None else "–"
     parameters = summary.points[sample.point].parameters
-    line = _line(
-        [
-            sample.key,
-            sample.verdict,
-            micros(sample.start_skew_us, sample.start_skew_error_us),
-            window,
-            scaled(each.goodput_bps, "bit/s"),
-            shares(each),
-            ", ".join(str(parameters.get(name, "")) for name in names),
-        ],
-        width,
-    )
-    verdict = sample.verdict.ljust(_WIDTHS[1])
-    head, tail = line[: _WIDTHS[0] + 1], line[_WIDTHS[0] + 1 + len(verdict) :]
+    return [
+        sample.key,
+        sample.verdict,
+        micros(sample.start_skew_us, sample.start_skew_error_us),
+        f"{digits(sample.window_s)} s" if sample.window_s is not None else "–",
+        scaled(each.goodput_bps, "bit/s"),
+        shares(each),
+        ", ".join(str(parameters.get(name, "")) for name in names),
+    ]
+
+
+def _sample(each: Measured, line: str, widths: Sequence[int], width: int, paint: Paint) -> list[str]:
+    sample = each.sample
+    verdict = sample.verdict.ljust(widths[1])
+    head, tail = line[: widths[0] + 1], line[widths[0] + 1 + len(verdict) :]
     painted = head + paint(sample.verdict, verdict) + tail
     if sample.verdict == "ok" and sample.missing:
         return [painted, _cut(f"       without {plain(', '.join(sample.missing))}", width)]
@@ -130,9 +132,8 @@ def _point(summary: Summary, point: PointSummary, width: int, paint: Paint) -> s
 
 
 def _said(summary: Summary, measured: Sequence[Measured], width: int) -> list[str]:
-    """What happened on the way, one line each: control packets, retries, a resumed run, what is missing."""
+    """What happened on the way, one line each."""
     packets = [each.sample.control_packets for each in measured if each.sample.control_packets is not None]
-    retried = [each.sample.key for each in measured if each.sample.attempt > 1 and each.sample.hosts]
     notes = []
     if packets:
         notes.append(
@@ -140,14 +141,9 @@ def _said(summary: Summary, measured: Sequence[Measured], width: int) -> list[st
         )
     else:
         notes.append("control packets in the windows: not counted (no counter on these hosts)")
-    if retried:
-        notes.append(f"retried: {', '.join(retried)}")
-    if fewer := fewer_hosts(each.sample for each in measured):
-        notes.append(fewer)
+    told = [each.sample.reason for each in measured[-1:]]  # in the sample's own row
+    notes += [note for note in story(summary, measured) if not any(why and why in note for why in told)]
     notes += refused_favours(each.sample for each in measured)[:FAVOURS_SHOWN]
-    if summary.run.resumed:
-        notes.append("the run was taken up again after its coordinator had ended; finished samples were kept")
-    notes += summary.run.partial
     return [
         line
         for note in notes

@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from netbench_trial.canaries import watched, where
 from netbench_trial.lab import LabTrial
+from netbench_trial.processes import MARK
 from netbench_trial.trial import PLAYBOOKS
 
 CANARY = "parola-3kW9vZ"
+TOKEN = "geheimnis-8Qx1Lm"  # of the benchmark's own environment, marked secret
 USER = "rose"
 ASKED, UNASKED = "server1", "client1"  # one host wants the password, the other does not
 ONLY = ("incast.yml", "--limit", f"localhost,{ASKED},{UNASKED}")
@@ -37,7 +38,8 @@ def by_operator(on_lab: LabTrial) -> Iterator[LabTrial]:
     on_lab.write_inventory(**{ASKED: mine, UNASKED: mine})
     secret = secret_file(on_lab)
     secret.parent.mkdir(parents=True, exist_ok=True)
-    secret.write_text(json.dumps({"ansible_become_password": CANARY}))
+    mine = {"API_TOKEN": TOKEN}
+    secret.write_text(json.dumps({"ansible_become_password": CANARY, "netbench_secret_environment": mine}))
     yield on_lab
     secret.unlink()
     for name in (ASKED, UNASKED):
@@ -50,37 +52,9 @@ def secret_file(trial: LabTrial) -> Path:
     return trial.folder / "host_vars" / ASKED / "secret.json"
 
 
-@contextlib.contextmanager
-def watched(text: str, proc: Path = Path("/proc")) -> Iterator[Callable[[], set[str]]]:
-    """Look through the arguments and environments of all processes, the hosts' included, again and again."""
-    wanted, found, stop = text.encode(), set[str](), threading.Event()
-
-    def watch() -> None:
-        while not stop.wait(0.02):
-            for folder in proc.iterdir():
-                for name in ("cmdline", "environ") if folder.name.isdigit() else ():
-                    with contextlib.suppress(OSError):
-                        if wanted in (content := (folder / name).read_bytes()):
-                            found.add(f"{name}: {content!r}")
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield lambda: found
-    finally:
-        stop.set()
-        watcher.join(10)
-
-
-def where(text: str, *folders: Path) -> list[str]:
-    """Files below these folders with this text in them."""
-    files = (path for folder in folders for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    return [str(path) for path in files if text.encode() in path.read_bytes()]
-
-
 def test_sudo_with_and_without_a_password(by_operator: LabTrial) -> None:
-    """The walk goes through sudo on both hosts, and the password appears nowhere."""
-    with watched(CANARY) as seen:
+    """The walk goes through sudo on both hosts; the password, and what is marked secret, appear nowhere else."""
+    with watched(CANARY, TOKEN) as seen:
         finished = by_operator.play(*ONLY, "-vvv", timeout_s=90, ansible_become=True, **WORK).ok()
     run = by_operator.run
     assert [line["verdict"] for line in run.samples] == ["ok"]
@@ -89,13 +63,20 @@ def test_sudo_with_and_without_a_password(by_operator: LabTrial) -> None:
         host = by_operator.lab.hosts[name]
         journal = host.shell("journalctl --no-pager -o cat")
         assert "worker.pyz attach" in journal, "sudo has noted that the channel went through it"
-        assert CANARY not in journal
-        assert not host.run(
-            "grep", "-rl", CANARY, "/var/lib/netbench-worker", f"/home/{USER}", "/tmp", check=False
-        ).stdout
-    assert not seen()
-    assert CANARY not in finished.output
-    assert where(CANARY, by_operator.folder) == [str(secret_file(by_operator))]
+        for canary in (CANARY, TOKEN):
+            assert canary not in journal
+            assert not host.run(
+                "grep", "-rl", canary, "/var/lib/netbench-worker", f"/home/{USER}", "/tmp", "/var/tmp", check=False
+            ).stdout
+    benchmark = {each for each in seen() if TOKEN in each}
+    assert benchmark, "the server had its token"
+    assert not seen() - benchmark
+    for each in benchmark:
+        assert each.startswith("environ: ")
+        assert f"{MARK}={by_operator.token}" in each, "in the environment of the benchmark's own process only"
+    for canary in (CANARY, TOKEN):
+        assert canary not in finished.output
+        assert where(canary, by_operator.folder) == [str(secret_file(by_operator))]
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,17 @@ to ``.cache/report/``; look at them after a change of the page.
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shutil
 import struct
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from html.parser import HTMLParser
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.folder import ResultFolder
@@ -77,11 +79,16 @@ class Drawn(HTMLParser):
         self.root: dict[str, str | None] = {}
         self.shapes: Counter[str] = Counter()
         self.selected: Counter[str] = Counter()
+        self.tags: Counter[str] = Counter()
+        self.attributes: dict[str, list[str]] = defaultdict(list)
         self._chart = self._list = ""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = dict(attrs)
+        self.tags[tag] += 1
+        for each, value in attrs:
+            self.attributes[each].append(value or "")
         if tag == "html":
             self.root = attributes
         name = attributes.get("id") or ""
@@ -111,6 +118,46 @@ def test_a_page_that_does_complain_is_noticed(report: Path, tmp_path: Path) -> N
     assert any(
         "Content Security Policy" in line for line in complaints(browse(broken, tmp_path / "profile", "--dump-dom"))
     )
+
+
+MARKUP = (
+    "<script>document.documentElement.dataset.owned = 1</script><img src=x onerror='document.documentElement.dataset"
+    '.owned = 2\'><a href="javascript:alert(1)">x</a></script>"\'><svg/onload=alert(3)>${7*7}\u202e\x1b[2J'
+)
+STRUCTURE = {"event", "utc", "verdict", "folder", "group", "state", "started_utc", "ended_utc", "run_id", "plan_sha256"}
+
+
+def poisoned(value: Any, name: str = "") -> Any:
+    """Every text in a document with markup behind it, but those that hold the document together."""
+    if isinstance(value, str):
+        return value if name in STRUCTURE else value + MARKUP
+    if isinstance(value, list):
+        return [poisoned(each, name) for each in value]
+    if isinstance(value, dict):
+        return {key + (MARKUP if key == "client-1" else ""): poisoned(each, key) for key, each in value.items()}
+    return value
+
+
+def test_markup_from_hosts_is_text_in_the_browser_too(tmp_path: Path) -> None:
+    """Host names, reasons, last words, systems, versions, parameters, signals: all of them lie."""
+    module = fixture()
+    path = module.write_run(tmp_path / "results", module.Shape(servers=1, clients=2, repeats=2))
+    journal = path / "coordinator.jsonl"
+    events = [poisoned(json.loads(line)) for line in journal.read_text().splitlines()]
+    events[0]["versions"] = {"collection": MARKUP, MARKUP: "1"}
+    journal.write_text("".join(json.dumps(event) + "\n" for event in events))
+    published = publish(ResultFolder(path))
+    assert published.report
+    browsed = browse(published.report, tmp_path / "profile", "--dump-dom")
+    assert complaints(browsed) == [], "nothing was tried, so the policy had nothing to refuse"
+    drawn = Drawn(browsed.stdout)
+    assert drawn.root.get("data-drawn") == str(len(CHARTS))
+    assert "data-owned" not in drawn.root
+    assert drawn.tags["script"] == 3
+    assert not drawn.tags["img"]
+    assert not [name for name in drawn.attributes if name.startswith("on")]
+    assert not [link for link in drawn.attributes["href"] if "javascript" in link]
+    assert browsed.stdout.count("&lt;img src=x onerror") > 20, "it is there to be read"
 
 
 @pytest.mark.parametrize(("scheme", "setting", "light"), [("light", 1, True), ("dark", 0, False)])

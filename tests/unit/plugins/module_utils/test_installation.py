@@ -153,6 +153,19 @@ def test_an_upgrade_during_a_run_is_refused_and_changes_nothing(machine: Machine
     assert missing(newer.wanted, newer.look()) == []
 
 
+@pytest.mark.parametrize("run_id", ["run\x1b[2J\nok", ["x"], "x" * 5000])
+def test_what_a_worker_says_of_itself_steers_no_terminal(machine: Machine, run_id: Any) -> None:
+    worker = machine.installation(machine.archive())
+    worker.install()
+    machine.says(active=True, run_id=run_id)
+    with pytest.raises(InstallationError) as no:
+        machine.installation(machine.archive("# newer")).install()
+    assert str(no.value).isprintable()
+    assert len(str(no.value)) < 1000
+    machine.sock().write_text("[]")
+    assert worker.status() == {}
+
+
 def test_a_damaged_archive_is_refused(machine: Machine) -> None:
     worker = machine.installation(machine.archive(), sha256="0" * 64)
     with pytest.raises(InstallationError, match="arrived damaged"):

@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol import frames, plan
-from ansible_collections.netbench.orchestrator.plugins.module_utils._worker import attach, place, texts
+from ansible_collections.netbench.orchestrator.plugins.module_utils._worker import attach, commandline, place, texts
 from ansible_collections.netbench.orchestrator.plugins.module_utils._worker.errors import StorageError
 
 from .driving import LAUNCHER, SIGNAL, alive, point, process, wait_for
@@ -197,6 +200,49 @@ def test_root_takes_on_the_rights_of_the_state_directorys_owner(idle_worker, sho
     assert said.returncode == 0, said.stderr
     (stored,) = (idle_worker.state / "plans").iterdir()
     assert stored.stat().st_uid == 65534
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b'{"refused": "no\\u001b[2J\\nworker default (pid 1)"}\n', "worker: no worker default (pid 1)"),
+        (b"[" * 5000 + b"\n", "worker: what answers is no worker: "),
+        (b"[]\n", "worker: what answers is no worker: b'[]"),
+        (b"x" * (2 << 20), "worker: the worker says more than it can have to say."),
+    ],
+    ids=["escapes", "nested", "list", "endless"],
+)
+def test_who_sits_in_the_workers_place_steers_no_terminal(tmp_path, capsys, answer, said):
+    """A process of the worker's user may listen at its socket, and root asks."""
+    (tmp_path / "run").mkdir()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "run" / "worker.sock"))
+        server.listen()
+
+        def serve():
+            peer = server.accept()[0]
+            with peer, contextlib.suppress(OSError):
+                peer.recv(65536)
+                peer.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        places = [f"--state-dir={tmp_path}/state", f"--runtime-dir={tmp_path}/run"]
+        assert commandline.main(["status", *places]) != 0
+        thread.join(10)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith(said)
+    assert shown.err.count("\n") == 1
+    assert shown.err[:-1].isprintable()
+
+
+def test_what_status_shows_steers_no_terminal():
+    odd = "\x1b[2Jx\nidle"
+    names = ("instance", "version", "run_id", "state", "phase", "coordinator", "reason")
+    shown = texts.status({**dict.fromkeys(names, odd), "pid": 1, "sample": 0, "since_s": 1.0})
+    assert shown.count("\n") == 3
+    assert "\x1b" not in shown
 
 
 def test_the_journal_never_puts_escapes_on_a_terminal():

@@ -276,7 +276,8 @@ def test_a_full_disk_fails_the_sample_ends_its_processes_and_is_survived(small_d
         elif message.get("kind") == "reached":
             peer.enter("done")
         message = peer.receive()
-    assert "client exited with status 1" in reason
+    assert reason.startswith("client exited with status 1")
+    assert reason.endswith("; the disk for its outputs is full")
     assert not alive(pid)
     (small_disk.folder() / "client.stdout").unlink()
     peer.enter("ready", attempt=2)

@@ -14,6 +14,7 @@ import tracemalloc
 import pytest
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator import collect
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.endpoint import Endpoint
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.folder import ResultFolder
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -77,6 +78,14 @@ def test_an_honest_delivery_is_taken_and_a_later_one_replaces_it(folder):
     assert (folder / "journal/host1.jsonl").read_bytes() == b'{"event": "run"}\n'
     assert unpack(folder, stream(delivery(sealed({"other": b"1"})))).problem is None
     assert below(folder / "hosts") == ["host1/0000/other", "host1/0000/seal.json"]
+
+
+@pytest.mark.parametrize("host", ["größe", "a/b", "../x", "..", "x" * 300, "[2001:db8::1]"])
+def test_the_report_finds_it_whatever_the_host_is_called(folder, host):
+    assert collect.unpack(io.BytesIO(stream(delivery())), host, folder).problem is None
+    found = ResultFolder(folder)
+    assert (found.outputs(host, "0000") / "client.stdout").read_bytes() == b"said\n"
+    assert found.journal(host).exists()
 
 
 def test_programs_may_name_their_outputs_as_they_like(folder):

@@ -54,5 +54,5 @@ def test_a_deadline_ends_what_was_not_read(tmp_path: Path) -> None:
 
 def test_the_answer_and_the_last_words(tmp_path: Path) -> None:
     assert bounded(program(tmp_path, "print('fine')"), timeout_s=20.0) == b"fine\n"
-    with pytest.raises(HostError, match="h: ended with status 3: no room"):
+    with pytest.raises(HostError, match="h: 'worker export' ended with status 3: no room"):
         bounded(program(tmp_path, "import sys; print('no room', file=sys.stderr); sys.exit(3)"), timeout_s=20.0)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import replace
 
@@ -276,6 +277,24 @@ def test_a_changed_plan_is_refused(planning, refused):
         problem = refused(plans.from_json, json.dumps({**document, **odd}).replace("Infinity", "1e999"))[1]
         assert problem.isprintable()
         assert "not a plan" in problem
+
+
+def test_a_plan_that_others_may_have_written_is_refused(planning, refused, tmp_path, monkeypatch):
+    """It is what hosts execute; and a results folder may be where many may write."""
+    path = tmp_path / "run" / plans.FILE_NAME
+    path.parent.mkdir(mode=0o755)
+    path.write_text(plans.to_json(planning.planned()))
+    path.chmod(0o600)
+    assert plans.read(path).run_id
+    for changed, mode in ((path, 0o620), (path, 0o602), (path.parent, 0o777)):
+        before = changed.stat().st_mode
+        changed.chmod(mode)
+        assert "must be yours" in refused(plans.read, path)[1]
+        changed.chmod(before)
+    if os.getuid() == 0:
+        os.chown(path, 4243, -1)  # what is root's may be read by anybody
+    monkeypatch.setattr(plans.os, "getuid", lambda: 4242)
+    assert "must be yours" in refused(plans.read, path)[1]
 
 
 def mapped(**groups):

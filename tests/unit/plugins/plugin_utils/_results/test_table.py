@@ -32,7 +32,7 @@ def test_every_sample_has_its_line_and_the_bad_ones_their_reason(write_run: Writ
     assert re.search(r"^0 +ok +\d+ ± 5 µs +[\d.]+ s +[24].00 Gbit/s +50 50 % +\d+$", text, re.M)
     assert "\n1      failed " in text
     assert "\n       client-0: process client ended with exit status 3\n" in text
-    assert "\nretried: 1.2\n" in text
+    assert "\nretried: sample 1 (2 attempts)\n" in text
     assert "control packets in the windows: 0 (counted in 5 of 5 samples)" in text
     assert text.splitlines()[-1] == "verdict  partial: 1 ok sample is missing, at 1 of 2 grid points"
 
@@ -65,13 +65,42 @@ def test_nothing_from_a_host_steers_the_terminal(write_run: WriteRun) -> None:
     assert "\nverdict  ok" not in text
 
 
+RESUMED = {"event": "resumed", "utc": "2026-11-21T11:05:30.000000Z", "ok": 1, "left_behind": [1, 1]}
+TAKEN_UP = "taken up again at 11:05:30 UTC, after its coordinator had ended: 1 ok sample was there and sample 1 was"
+
+
 def test_a_resumed_and_a_partial_run_say_so(write_run: WriteRun) -> None:
     path = write_run()
     with (path / "coordinator.jsonl").open("a") as file:
-        file.write('{"event":"resumed"}\n')
+        file.write(json.dumps(RESUMED) + "\n")
     text = " ".join(table(path).split())
-    assert "the run was taken up again after its coordinator had ended; finished samples were kept" in text
+    assert f"{TAKEN_UP} under way" in text
     assert "the coordinator did not reach its end: it was killed, or the run is still on" in text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"), [("aborted", "the run was aborted: Ctrl-C"), ("failed", "the run failed: Ctrl-C")]
+)
+def test_an_end_before_time_is_said_unless_a_sample_says_it(write_run: WriteRun, verdict: str, said: str) -> None:
+    path = write_run()
+    lines = [json.loads(line) for line in (path / "coordinator.jsonl").read_text().splitlines()]
+    lines[-1] |= {"verdict": verdict, "reason": "Ctrl-C"}
+    (path / "coordinator.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert f"\n{said}\n" in table(path)
+    lines[-2]["reason"] = "Ctrl-C"
+    (path / "coordinator.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert "\n       Ctrl-C\n" in table(path)
+    assert said not in table(path)
+
+
+def test_columns_stay_columns_however_wide_a_figure_is(write_run: WriteRun) -> None:
+    path = write_run()
+    text = (
+        (path / "coordinator.jsonl").read_text().replace('"start_skew_error_us": 4.5', '"start_skew_error_us": 14768')
+    )
+    (path / "coordinator.jsonl").write_text(text)
+    head, *rows = table(path).splitlines()[:3]
+    assert all(row[head.index("window")] in "123456789" and row[head.index("window") - 1] == " " for row in rows)
 
 
 def test_a_long_run_shows_what_is_not_plainly_ok(write_run: WriteRun) -> None:
