@@ -20,6 +20,7 @@ from .samples import Measured
 from .statistics import CONFIDENCE, PERCENTILES, Description, describe
 
 SCHEMA = 1
+PAIR = ("client", "server")  # parameters of a pair of a matrix
 OK, INCOMPLETE, UNEXPECTED = "ok", "incomplete", "unexpected"
 
 
@@ -251,5 +252,10 @@ def varying(summary: Summary) -> list[str]:
 
 def label(summary: Summary, point: PointSummary) -> str:
     """A grid point in words: ``driver=tcp, response_size=1000``; the suite's name when there is only one."""
-    words = [f"{name}={point.parameters.get(name)}" for name in varying(summary)]
+    names = varying(summary)
+    words = []
+    if all(name in point.parameters for name in PAIR) and any(name in names for name in PAIR):
+        words.append(">".join(str(point.parameters[name]) for name in PAIR))
+        names = [name for name in names if name not in PAIR]
+    words += [f"{name}={point.parameters.get(name)}" for name in names]
     return ", ".join(words) or summary.run.suite or "all samples"

@@ -18,6 +18,7 @@ from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.pai
 )
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.publish import publish
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.records import read_run
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.summary import label
 
 from .run_fixture import Shape, write_run
 
@@ -59,6 +60,7 @@ def test_each_pair_is_a_point_with_the_rate_of_its_client(tmp_path):
         ("client-1", "server-1"),
     ]
     assert published.summary.verdict == "ok"
+    assert label(published.summary, points[1]) == "client-0>server-1"
     assert all("pairs" not in point.parameters for point in points)
     for point in points:
         assert (len(point.used), point.wanted) == (2, 2)
