@@ -18,7 +18,7 @@ endif
 # One shell line per recipe, so that a missing Python stops it with the message of find-python and nothing else.
 set_up = python=$$(requirements/find-python) && "$$python" requirements/install.py
 
-.PHONY: help incast check test lab lab-down bench coverage faults fuzz artefact clean
+.PHONY: help incast check test lab lab-down bench coverage faults fuzz model artefact clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -50,6 +50,9 @@ faults:  ## inject every fault, and print what came of it: make faults [ARGS="--
 
 fuzz:  ## 10 million broken inputs for every parser: make fuzz [ARGS="--inputs 1e6 --only frames"]
 	@$(set_up) controller test && exec .venv/bin/python tests/fuzz/run.py $(ARGS)
+
+model:  ## every order of events of the barrier, and 100 000 random ones: make model [ARGS="--only 2x2"]
+	@$(set_up) controller test && exec .venv/bin/python tests/model/run.py $(ARGS)
 
 artefact:  ## build netbench-orchestrator-VERSION.tar.gz into .cache/artefact
 	@$(set_up) controller && exec .venv/bin/ansible-galaxy collection build --force --output-path .cache/artefact
