@@ -286,7 +286,7 @@ def test_of_a_server_that_is_told_to_end_the_packets_between_are_counted(worker)
 @contextlib.contextmanager
 def attached(worker, server):
     """A coordinator whose channel is carried by a TCP connection, both of which end with the block."""
-    with socket.create_connection(server.getsockname()) as client, server.accept()[0]:
+    with socket.create_connection(server.getsockname()) as client, server.accept()[0] as _carried:
         peer = worker.peer()
         peer.send(type="attach", ssh_connection="{} {} {} {}".format(*client.getsockname(), *client.getpeername()))
         peer.hello(worker.run_id)
