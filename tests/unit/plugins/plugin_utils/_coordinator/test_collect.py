@@ -236,12 +236,11 @@ def test_other_kinds_of_header_are_not_even_read(folder, kind):
     assert time.process_time() - before < 1
 
 
-def test_a_hundred_thousand_files_are_not_kept_in_memory(folder, monkeypatch):
-    monkeypatch.setattr(collect, "LIMIT_FILES", 2000)
-    data = io.BytesIO(b"".join(header(f"samples/0000/{n:05d}", tarfile.REGTYPE, b"%011o\0" % 0) for n in range(2100)))
+def test_a_hundred_thousand_files_are_not_kept_in_memory():
+    data = io.BytesIO(header("samples/0000/name", tarfile.REGTYPE, b"%011o\0" % 0) * 5_000)
     tracemalloc.start()
     try:
-        assert "too many files" in collect.unpack(data, "host1", folder).problem
+        assert sum(1 for _member in collect._members(data)) == 5_000
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
