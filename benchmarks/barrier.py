@@ -69,7 +69,8 @@ def playing(
         said.seek(0)
         process.said = said.read()  # type: ignore[attr-defined]
         if process.returncode:
-            raise RuntimeError(f"the playbook failed:\n{process.said[-3000:]}")  # type: ignore[attr-defined]
+            before_recap = process.said.partition("PLAY RECAP")[0]  # type: ignore[attr-defined]
+            raise RuntimeError(f"the playbook failed:\n{before_recap[-3000:]}")
 
 
 def program(name: str) -> str:
