@@ -18,6 +18,7 @@ import mmap
 import multiprocessing
 import os
 import random
+import re
 import sys
 import time
 from collections import deque
@@ -136,8 +137,7 @@ def save(outcomes: list[Outcome]) -> list[str]:
     told: dict[str, str] = {}
     for outcome in outcomes:
         for place, data in outcome.failures.items():
-            number = [target.name for target in TARGETS].index(outcome.target)
-            path = SAVED / f"{number:02d}-{hashlib.sha256(data).hexdigest()[:16]}"
+            path = SAVED / f"{_file_name(outcome.target)}-{hashlib.sha256(data).hexdigest()[:16]}"
             SAVED.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
             again = f"python tests/fuzz/run.py --replay {path.relative_to(ROOT)}"
@@ -145,8 +145,13 @@ def save(outcomes: list[Outcome]) -> list[str]:
     return [f"FAILED {what}\n    {how}" for what, how in told.items()]
 
 
+def _file_name(target: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "_", target)
+
+
 def replay(path: Path) -> int:
-    target, folder = TARGETS[int(path.name.split("-")[0])], Folder()
+    named = path.name.rpartition("-")[0]
+    target, folder = next(each for each in TARGETS if _file_name(each.name) == named), Folder()
     try:
         print(f"{target.name}: {'understood' if chunk.examine(target, path.read_bytes(), folder) else 'refused'}")
     finally:

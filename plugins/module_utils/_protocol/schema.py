@@ -23,6 +23,9 @@ Checker = Callable[[Any, Path], Any]
 REQUIRED: Any = object()
 
 
+TEXT_LIMIT = 8000  # what is wrong with a value may repeat it
+
+
 def place(path: Path) -> str:
     """``("points", 0, "command")`` as a person writes it: ``points[0].command``."""
     text = ""
@@ -32,10 +35,11 @@ def place(path: Path) -> str:
 
 
 def visible(text: str) -> str:
-    """The text with every character that a terminal might obey spelt out."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+    """The text, unless it is endless, with every character that a terminal might obey spelt out."""
+    shown = text[:TEXT_LIMIT]
+    if not shown.isprintable():
+        shown = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in shown)
+    return shown if len(text) <= TEXT_LIMIT and len(shown) <= TEXT_LIMIT else shown[:TEXT_LIMIT] + "…"
 
 
 class SchemaError(ValueError):

@@ -91,3 +91,9 @@ def test_text_without_nul_and_within_its_length():
     for value in ("a\0b", "x" * 11):
         with pytest.raises(SchemaError):
             schema.text(maximum=10)(value, ())
+
+
+def test_a_message_ends_however_long_what_is_wrong():
+    said = str(schema.SchemaError(("a" * 10**5, "b"), f"unknown placeholder {'c' * 10**5}."))
+    assert said == f"{'a' * schema.TEXT_LIMIT}…: unknown placeholder {'c' * (schema.TEXT_LIMIT - 20)}…"
+    assert len(str(schema.SchemaError((), "\x1b" * schema.TEXT_LIMIT))) == schema.TEXT_LIMIT + 1
