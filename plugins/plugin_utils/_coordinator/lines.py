@@ -55,7 +55,9 @@ def sample_line(
     pairs = [list(pair) for pair in plan.points[planned.point].pairs if set(pair) <= set(course.hosts)]
     point = plan.points[planned.point]
     hosts = {
-        host: HostFacts(course.group_of(host), known, before.get(host), after.get(host))
+        host: HostFacts(
+            course.group_of(host), known, before.get(host), after.get(host), _offsets_ns(plan, host, planned.point)
+        )
         for host, known in facts.items()
     }
     measured = measure(hosts, point.t0_groups)
@@ -173,6 +175,11 @@ def _host(
         "offset_error_ns": offset.error_ns if offset else None,
         **(known.facts if known else {}),
     }
+
+
+def _offsets_ns(plan: RunPlan, host: str, point: int) -> dict[str, int]:
+    processes = plan.workers[host].document["points"][point]["processes"]
+    return {process["name"]: int(process["offset_s"] * 1e9) for process in processes if process["offset_s"]}
 
 
 def _us(skew: Skew | None, name: str) -> float | None:

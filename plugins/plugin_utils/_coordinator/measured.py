@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .clock import Bound, Instant, Skew, between, on_coordinator, skew
@@ -15,19 +15,33 @@ from .clock import Bound, Instant, Skew, between, on_coordinator, skew
 
 @dataclass(frozen=True)
 class HostFacts:
-    """One host's part: its facts as reported (checked), and the clock surveys around the sample."""
+    """One host's part: its facts as reported (checked), and the clock surveys around the sample.
+
+    ``offsets_ns``: how long after T0 a process is to start, where that is not at T0.
+    """
 
     group: str
     facts: Mapping[str, Any]
     before: Bound | None
     after: Bound | None
+    offsets_ns: Mapping[str, int] = field(default_factory=dict)
 
     def instants(self, name: str) -> list[Instant]:
         """``start_ns`` or ``stop_ns`` of every process, on the coordinator's clock."""
+        return [instant for instant, _unused in self._instants(name)]
+
+    def due_starts(self) -> list[Instant]:
+        """When every process started, less how long after T0 it was to start."""
+        return [Instant(seen.low_ns - late_ns, seen.high_ns - late_ns) for seen, late_ns in self._instants("start_ns")]
+
+    def _instants(self, name: str) -> list[tuple[Instant, int]]:
         if self.before is None:
             return []
-        values = (process[name] for process in self.facts.get("processes", []))
-        return [on_coordinator(value, self.before, self.after) for value in values if value is not None]
+        processes = [process for process in self.facts.get("processes", []) if process[name] is not None]
+        return [
+            (on_coordinator(process[name], self.before, self.after), self.offsets_ns.get(process["name"], 0))
+            for process in processes
+        ]
 
     def offset(self) -> Bound | None:
         """The offset at the first start, or at the survey when nothing started."""
@@ -61,11 +75,12 @@ def measure(hosts: Mapping[str, HostFacts], t0_groups: Sequence[str]) -> Measure
     """
     members = [host for host in hosts.values() if host.group in t0_groups]
     starts = [instant for host in members for instant in host.instants("start_ns")]
+    start_skew = skew([instant for host in members for instant in host.due_starts()])
     stops = [instant for host in members for instant in host.instants("stop_ns")]
     complete = bool(starts) and len(stops) == len(starts)
     if not complete:
-        return Measured(skew(starts), None, None, None, None)
+        return Measured(start_skew, None, None, None, None)
     first_start, last_start = min(s.middle_ns for s in starts), max(s.middle_ns for s in starts)
     first_stop, last_stop = min(s.middle_ns for s in stops), max(s.middle_ns for s in stops)
     lost = (last_stop - first_start) - max(0, first_stop - last_start)
-    return Measured(skew(starts), skew(stops), last_start, first_stop, lost)
+    return Measured(start_skew, skew(stops), last_start, first_stop, lost)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...module_utils._protocol.plan import SIGNAL
 from ...module_utils._protocol.schema import Path, SchemaError, optional
 from . import template
-from .hosts import SCENARIO_FILE, Member, Members
+from .hosts import SCENARIO_FILE, Member, Members, base_name
+from .links import Link, Links
 from .names import Names
 from .quantities import bytes_, duration_s
 from .workload import ends_by_itself
@@ -34,6 +35,7 @@ class HostPlan:
     names: Names
     expected_s: float | None
     scenario_sha256: str | None
+    links: Links | None
     keep: Callable[[str], str]
     read_file: Callable[[str, Path], str]
 
@@ -43,7 +45,9 @@ class HostPlan:
         period_s = self._rendered(group["sampler_period"], (*path, "sampler_period"))
         return {
             "processes": [
-                self._process(name, process, (*path, "processes", name)) for name, process in group["processes"].items()
+                each
+                for name, process in group["processes"].items()
+                for each in self._processes(name, process, (*path, "processes", name))
             ],
             "states": [
                 self._state(name, rules, group, stop, (*path, "states", name))
@@ -67,6 +71,30 @@ class HostPlan:
 
     def _duration_s(self, value: Any, path: Path) -> float:
         return duration_s(self._rendered(value, path), path)
+
+    def _processes(self, name: str, process: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
+        """A process of the workload: one, or one for each link of this host, which then knows its peer."""
+        if process["per"] == "host" or self.links is None:
+            return [self._process(name, process, path)]
+        end = self.links.end(self.member.group)
+        others = self.members[self.links.between[1 - end]]
+        return [
+            replace(self, names=self._names_at(link, end, others[link.ends[1 - end]]))._process(
+                process_of_link(name, link.of[end]), process, path
+            )
+            for link in self.member.links
+        ]
+
+    def _names_at(self, link: Link, end: int, peer: Member) -> Names:
+        own = {
+            "link.number": link.number,
+            "link.index": link.of[end],
+            "link.instance": link.instance,
+            "link.offset": link.offset_s,
+            "link.cpu": link.cpu,
+        }
+        here, there = self.member.at_link(link.of[end]), peer.at_link(link.of[1 - end])
+        return self.names.extended({**here.names("host"), **there.names("peer"), **own})
 
     def _process(self, name: str, process: Mapping[str, Any], path: Path) -> dict[str, Any]:
         host = self.member.host
@@ -154,12 +182,15 @@ class HostPlan:
                 entry, deadline_s = "at_once", given_s or stop["grace_s"] + END_DEADLINE_S
         else:
             entry, deadline_s = rules["entry"], given_s or INNER_DEADLINE_S
+            if given_s is None and entry == "at_t0" and self.links:
+                deadline_s += self.links.spread_s
             reached = self._reached(rules["reached"], (*path, "reached"))
         return {"name": name, "entry": entry, "reached": reached, "deadline_s": deadline_s}
 
     def _reached(self, rule: Mapping[str, Any], path: Path) -> dict[str, Any]:
         if rule["rule"] == "listening":
-            chosen = [self.member.ports[name] for name in rule["ports"] or self.member.ports]
+            wanted = rule["ports"]
+            chosen = [port for name, port in self.member.ports.items() if not wanted or base_name(name) in wanted]
             address = self.member.host.bind
             ports = [{"port": port.number, "protocol": port.protocol, "address": address} for port in chosen]
             return {"rule": "listening", "ports": ports}
@@ -202,6 +233,11 @@ class HostPlan:
         """The host's own, the workload's, the loopback one for a loopback address; else the worker finds it."""
         found = self.member.host.interface or self._rendered(workloads, path)
         return found or ("lo" if _is_loopback(self.member.host.address) else None)
+
+
+def process_of_link(name: str, number: int) -> str:
+    """The name of a host's process for its link of that number: ``client``, ``client-1``, ``client-2``, …"""
+    return name if number == 0 else f"{name}-{number}"
 
 
 def _end_s(given_s: float | None, expected_s: float | None, stop: Mapping[str, Any], path: Path) -> float:

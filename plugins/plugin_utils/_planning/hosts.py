@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...module_utils._protocol.schema import Path, SchemaError
 from . import template
+from .links import Link
 from .names import Names
 from .quantities import integer
 
@@ -65,6 +66,12 @@ class Member:
     group: str
     index: int
     ports: Mapping[str, Port]
+    links: tuple[Link, ...] = ()
+
+    def at_link(self, number: int) -> Member:
+        """The member as its link of that number sees it: a port that is there per link has the link's own number."""
+        own = {name: self.ports.get(of_link(name, number), port) for name, port in self.ports.items()}
+        return replace(self, ports={name: port for name, port in own.items() if LINK_MARK not in name})
 
     def names(self, prefix: str) -> dict[str, Any]:
         """What placeholders may say of it, see ``placeholders``."""
@@ -81,8 +88,25 @@ class Member:
 Members = Mapping[str, Sequence[Member]]
 
 
-def ports_of(group: Mapping[str, Any], first_port: int | None, names: Names, path: Path) -> dict[str, Port]:
-    """The ports of a group's member: the workload's numbers, all moved so that the first is ``first_port``."""
+LINK_MARK = "#"
+
+
+def of_link(name: str, number: int) -> str:
+    """The port ``name`` of a host's link: ``main``, ``main#1``, ``main#2``, …"""
+    return name if number == 0 else f"{name}{LINK_MARK}{number}"
+
+
+def base_name(port: str) -> str:
+    return port.partition(LINK_MARK)[0]
+
+
+def ports_of(
+    group: Mapping[str, Any], first_port: int | None, names: Names, path: Path, *, links: int = 0
+) -> dict[str, Port]:
+    """The ports of a group's member: the workload's numbers, all moved so that the first is ``first_port``.
+
+    A port ``per: link`` is there once for each of the member's ``links``, with consecutive numbers.
+    """
     ports: dict[str, Port] = {}
     distance = 0
     for name, declared in group["ports"].items():
@@ -95,7 +119,8 @@ def ports_of(group: Mapping[str, Any], first_port: int | None, names: Names, pat
         protocol = template.render(declared["protocol"], names, (*here, "protocol"))
         if protocol not in ("tcp", "udp"):
             raise SchemaError((*here, "protocol"), f"expected tcp or udp, got {protocol!r}.", protocol)
-        ports[name] = Port(port_number(number + distance, (*here, "number")), protocol)
+        for turn in range(links if declared["per"] == "link" else 1):
+            ports[of_link(name, turn)] = Port(port_number(number + distance + turn, (*here, "number")), protocol)
     return ports
 
 

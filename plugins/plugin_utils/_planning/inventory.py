@@ -29,7 +29,7 @@ VARIABLES: Mapping[str, Checker] = {
     "netbench_priority": integer(minimum=1, maximum=99),
     "netbench_environment": ENVIRONMENT,
     "netbench_secret_environment": ENVIRONMENT,
-    "netbench_tools": mapping_of(schema.mapping_of(anything)),
+    **{f"{name}_tools": mapping_of(schema.mapping_of(anything)) for name in ("netbench", "iperf3", "netperf")},
     "netbench_worker": mapping_of(anything),
 }
 """What a plan reads of a host's variables and facts."""
@@ -52,10 +52,10 @@ def host(name: str, variables: Mapping[str, Any]) -> Host:
     address = found.get("netbench_address") or str(variables.get("ansible_host") or name)
     worker = {key: value for key, value in found.get("netbench_worker", {}).items() if value}
     tools = {
-        tool: TOOL(
-            {key: value for key, value in facts.items() if key in TOOL.fields}, ("hosts", name, "netbench_tools", tool)
-        )
-        for tool, facts in found.get("netbench_tools", {}).items()
+        tool: TOOL({key: value for key, value in facts.items() if key in TOOL.fields}, ("hosts", name, variable, tool))
+        for variable in VARIABLES
+        if variable.endswith("_tools")
+        for tool, facts in found.get(variable, {}).items()
     }
     return Host(
         name=name,

@@ -20,18 +20,27 @@ from . import template
 OF_A_MEMBER = ("name", "address", "index")
 OF_A_HOST = (*OF_A_MEMBER, "bind", "group", "count")
 OF_A_GROUP = (*OF_A_MEMBER, "count", "addresses")
+OF_A_LINK = ("link.number", "link.index", "link.instance", "link.offset", "link.cpu")
+OF_THE_LINKS = ("links.count", "links.spread")
 OF_THE_WORKER = ("worker.python", "worker.program", "scenario.file")
 
 
 def check(workload: Mapping[str, Any], path: Path) -> None:
     """Raise SchemaError for the first unknown placeholder, with a suggestion."""
     groups = workload["groups"]
-    everywhere = [*workload["parameters"], *workload["derived"]]
+    linked = workload["links"]
+    everywhere = [*workload["parameters"], *workload["derived"], *(OF_THE_LINKS if linked else ())]
+    if linked:
+        _resolvable(linked, [*workload["parameters"], *workload["derived"]], (*path, "links"))
     of_groups = [known for name, group in groups.items() for known in _names(name, OF_A_GROUP, group)]
     of_hosts = [*everywhere, *of_groups, *OF_THE_WORKER]
     for key in ("expected_duration", "max_start_skew", "scenario"):
         _resolvable(workload[key], everywhere, (*path, key))
-    _check_derived(workload, [*of_hosts, *_names("host", OF_A_HOST, {"ports": {}})], (*path, "derived"))
+    ends = linked["between"] if linked else ()
+    of_links = [*OF_A_LINK] if linked else []
+    of_links += [known for end in ends for known in _names("peer", OF_A_MEMBER, groups[end])]
+    in_derived = [*of_hosts, *_names("host", OF_A_HOST, {"ports": {}}), *of_links]
+    _check_derived(workload, in_derived, (*path, "derived"))
     for name, group in groups.items():
         here = (*path, "groups", name)
         known = [*of_hosts, *_names("host", OF_A_HOST, group)]
@@ -40,8 +49,13 @@ def check(workload: Mapping[str, Any], path: Path) -> None:
             _resolvable(group[key], known, (*here, key))
         for process_name, process in group["processes"].items():
             place = (*here, "processes", process_name)
+            if process["per"] == "link":
+                peer = next(other for other in linked["between"] if other != name)
+                of_links = [*known, *OF_A_LINK, *_names("peer", OF_A_MEMBER, groups[peer])]
+            else:
+                of_links = known
             for key in ("command", "environment", "cpus", "priority", "offset"):
-                _resolvable(process[key], known, (*place, key))
+                _resolvable(process[key], of_links, (*place, key))
             for other, variables in process["environment_for_each"].items():
                 each = [*known, *_names("each", OF_A_MEMBER, groups[other])]
                 _resolvable(variables, each, (*place, "environment_for_each", other))

@@ -54,7 +54,8 @@ class PointSummary:
     received bytes count as goodput. ``evidence`` holds, by host, the least payload a completed sample has moved:
     ``{rx_bytes, tx_bytes, exact}``. ``groups`` are the hosts that take part, when they are not those of the plan: at a
     round of a matrix, whose ``pairs`` (client, server) are measured in it. ``test`` is the suite's name for it. A
-    ``warm_up`` is traffic that is not measured. ``cool_down_s`` of quiet come after each sample.
+    ``warm_up`` is traffic that is not measured. ``cool_down_s`` of quiet come after each sample. ``links`` names, by
+    host and process, the peer and the instance of each process that is there once per link.
     """
 
     parameters: Mapping[str, Any]
@@ -66,6 +67,7 @@ class PointSummary:
     evidence: Mapping[str, Mapping[str, Any]]
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     pairs: tuple[tuple[str, str], ...] = ()
+    links: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     test: str | None = None
     warm_up: bool = False
     cool_down_s: float = 0.0
@@ -277,6 +279,7 @@ def _plain_point(point: PointSummary) -> dict[str, Any]:
         **({"test": point.test} if point.test else {}),
         **({"warm_up": True} if point.warm_up else {}),
         **({"cool_down_s": point.cool_down_s} if point.cool_down_s else {}),
+        "links": {host: dict(processes) for host, processes in point.links.items()},
     }
 
 

@@ -12,11 +12,12 @@ from typing import Any
 
 from ...module_utils._protocol import plan as worker_plan
 from ...module_utils._protocol.schema import Path, SchemaError
-from . import matrix, roles, template
+from . import links, matrix, roles, template
 from . import parameters as declared_parameters
 from . import workload as workloads
-from .host_plan import HostPlan
+from .host_plan import HostPlan, process_of_link
 from .hosts import Host, Member, Members, member_names, ports_of
+from .links import Links
 from .names import Names, of_point
 from .plan import PointSummary
 from .quantities import duration_s
@@ -67,6 +68,11 @@ class PlannedPoint:
         self._parameters = declared_parameters.values(bench.workload["parameters"], given, ("workload", "parameters"))
         self._names = of_point(bench.workload, self._parameters, self._places)
         try:
+            self._links = links.of_point(bench.workload["links"], self._groups, self._names)
+            if self._links:
+                self._names = self._names.extended(
+                    {"links.count": len(self._links.links), "links.spread": self._links.spread_s}
+                )
             self._members = self._with_ports()
             roles.check_ports(self._members)
             self._scenario = self._its_scenario()
@@ -86,19 +92,17 @@ class PlannedPoint:
         return PlannedPoint(self._bench, {**self._given, **given}, self._round, test=self._test, warm_up=True)
 
     def _with_ports(self) -> Members:
-        bench = self._bench
         return {
-            name: [
-                Member(
-                    host=bench.hosts[host],
-                    group=name,
-                    index=index,
-                    ports=ports_of(group, bench.hosts[host].first_port, self._names, _place(name)),
-                )
-                for index, host in enumerate(self._groups[name])
-            ]
-            for name, group in self._workload["groups"].items()
+            name: [self._member(name, index, host) for index, host in enumerate(self._groups[name])]
+            for name in self._workload["groups"]
         }
+
+    def _member(self, group: str, index: int, name: str) -> Member:
+        host = self._bench.hosts[name]
+        own = self._links.of_member(group, index) if self._links else ()
+        declared = self._workload["groups"][group]
+        ports = ports_of(declared, host.first_port, self._names, _place(group), links=len(own))
+        return Member(host=host, group=group, index=index, ports=ports, links=own)
 
     def _its_scenario(self) -> ScenarioInput | None:
         if not self._workload["scenario"]:
@@ -122,6 +126,7 @@ class PlannedPoint:
             names=member_names(member, self._members, self._names),
             expected_s=self._expected_s,
             scenario_sha256=self._scenario_sha256,
+            links=self._links,
             keep=self._bench.keep,
             read_file=self._bench.read_file,
         )
@@ -137,6 +142,7 @@ class PlannedPoint:
             max_start_skew_us=self._max_start_skew_us(),
             parsers={name: group["parser"] for name, group in groups.items()},
             receivers=tuple(self._workload["receivers"]),
+            links=self._linked(),
             evidence=self._scenario.evidence if self._scenario else {},
             groups=self._round.groups if self._round else {},
             pairs=self._round.pairs if self._round else (),
@@ -144,6 +150,16 @@ class PlannedPoint:
             warm_up=self._warm_up,
             cool_down_s=0.0 if self._warm_up else float(self._bench.suite["cool_down"] or 0.0),
         )
+
+    def _linked(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """By host and process: the peer and the instance, for processes that are there once per link."""
+        found: dict[str, dict[str, dict[str, Any]]] = {}
+        for group, declared in self._workload["groups"].items():
+            for member in self._members[group] if self._links else ():
+                for name, process in declared["processes"].items():
+                    if self._links and process["per"] == "link":
+                        found.setdefault(member.host.name, {}).update(_peers(self._links, member, name, self._members))
+        return found
 
     def _estimate_s(self) -> float | None:
         given, path = self._workload["expected_duration"], ("workload", "expected_duration")
@@ -169,6 +185,18 @@ class PlannedPoint:
                 return path
         names = template.names(value) if isinstance(value, str) else ()
         return self._places.get(names[0], path) if len(names) == 1 else path
+
+
+def _peers(links: Links, member: Member, process: str, members: Members) -> dict[str, dict[str, Any]]:
+    end = links.end(member.group)
+    others = members[links.between[1 - end]]
+    return {
+        process_of_link(process, link.of[end]): {
+            "peer": others[link.ends[1 - end]].host.name,
+            "instance": link.instance,
+        }
+        for link in member.links
+    }
 
 
 def _place(group: str) -> Path:

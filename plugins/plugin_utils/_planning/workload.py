@@ -11,7 +11,7 @@ ever resolve, so that a slip shows when the workload is loaded and not when a ra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -34,7 +34,15 @@ from .parameters import PARAMETER, PARAMETER_NAME, check_declarations
 
 FOLDER = FilePath(__file__).parent / "workloads"
 GROUP_NAME = text(pattern=r"[a-z][a-z0-9_]{0,39}", expected="a lower-case word")
-NAMESPACES = ("host", "each", "worker", "scenario")  # of placeholders; no group may have such a name
+NAMESPACES = (
+    "host",
+    "each",
+    "worker",
+    "scenario",
+    "link",
+    "links",
+    "peer",
+)  # of placeholders; no group may have such a name
 
 TEXT = text()
 
@@ -94,6 +102,7 @@ PROCESS = Record(
     priority=(optional(SCALAR), None),
     offset=(SCALAR, 0),
     success=(list_of(integer(minimum=0, maximum=255), minimum=1), lambda: [0]),
+    per=(choice("host", "link"), "host"),  # once, or once for each of the host's links
 )
 
 GROUP = Record(
@@ -101,7 +110,10 @@ GROUP = Record(
         Record(minimum=(integer(minimum=1), 1), maximum=(optional(integer(minimum=1)), None)),
         lambda: {"minimum": 1, "maximum": None},
     ),
-    ports=(mapping_of(Record(number=SCALAR, protocol=(TEXT, "tcp")), key=NAME), dict),
+    ports=(
+        mapping_of(Record(number=SCALAR, protocol=(TEXT, "tcp"), per=(choice("host", "link"), "host")), key=NAME),
+        dict,
+    ),
     processes=mapping_of(PROCESS, key=NAME),
     states=(_states, lambda: _states({}, ())),
     stop=(
@@ -136,6 +148,16 @@ SCENARIO = Record(
     expected_rate=(optional(SCALAR), None),  # of one host's network: for the expected duration
 )
 
+CASE = text(maximum=200)  # a value as text; "" is that of a parameter without one
+
+LINKS = Record(
+    between=list_of(GROUP_NAME, minimum=2, maximum=2),
+    instances=(SCALAR, 1),
+    pairs=(schema.either(text=TEXT, list=list_of(TEXT), nothing=schema.anything), None),
+    stagger=(SCALAR, 0),
+    cpus=(schema.either(text=TEXT, list=list_of(integer(minimum=0)), nothing=schema.anything), None),
+)
+
 WORKLOAD = Record(
     schema=(integer(minimum=1, maximum=1), 1),
     name=NAME,
@@ -143,7 +165,7 @@ WORKLOAD = Record(
     parameters=(mapping_of(PARAMETER, key=PARAMETER_NAME), dict),
     derived=(
         mapping_of(
-            Record(**{"from": PARAMETER_NAME, "values": mapping_of(_data), "otherwise": _data}),
+            Record(**{"from": PARAMETER_NAME, "values": mapping_of(_data, key=CASE), "otherwise": _data}),
             key=PARAMETER_NAME,
         ),
         dict,
@@ -152,6 +174,7 @@ WORKLOAD = Record(
     receivers=(list_of(GROUP_NAME), list),
     steps=(optional(STEPS), None),
     scenario=(optional(SCENARIO), None),
+    links=(optional(LINKS), None),
     expected_duration=(optional(schema.either(text=TEXT, number=schema.number(minimum=0), list=list_of(SCALAR))), None),
     max_start_skew=(optional(SCALAR), None),
 )
@@ -173,6 +196,13 @@ def check(document: Any, path: Path = ("workload",)) -> dict[str, Any]:
         _check_group(name, group, groups, (*path, "groups", name))
     for position, name in enumerate(workload["receivers"]):
         _known_group(name, groups, (*path, "receivers", position))
+    linked = workload["links"]["between"] if workload["links"] else ()
+    for position, name in enumerate(linked):
+        _known_group(name, groups, (*path, "links", "between", position))
+    if linked and linked[0] == linked[1]:
+        raise SchemaError((*path, "links", "between"), "links lead from one group to another.", linked)
+    for name, group in groups.items():
+        _check_per(name, group, linked, (*path, "groups", name))
     if workload["scenario"]:
         for role in ("servers", "clients"):
             _known_group(workload["scenario"][role], groups, (*path, "scenario", role))
@@ -208,6 +238,14 @@ def _check_group(name: str, group: Mapping[str, Any], groups: Mapping[str, Any],
     for process_name, process in group["processes"].items():
         for other in process["environment_for_each"]:
             _known_group(other, groups, (*path, "processes", process_name, "environment_for_each", other))
+
+
+def _check_per(name: str, group: Mapping[str, Any], linked: Sequence[str], path: Path) -> None:
+    for kind in ("ports", "processes"):
+        for each, declared in group[kind].items():
+            if declared["per"] == "link" and name not in linked:
+                problem = f"the workload's 'links' do not reach {name}."
+                raise SchemaError((*path, kind, each, "per"), problem, declared["per"])
 
 
 def _known_group(name: str, groups: Mapping[str, Any], path: Path) -> None:

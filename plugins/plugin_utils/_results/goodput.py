@@ -15,6 +15,8 @@ The receivers' bytes are the truth. From the best to the least:
 ``interface``          the interface's counters: headers and everybody's traffic count too
 ====================== =============================================================================================
 
+Where a tool reports its total at the end (iperf3, netperf), ``expected`` is called ``reported``.
+
 A trace has a clock of its own, which begins when the driver has read its scenario: some 0.1 s after the process, on
 busy hosts later. So its total is taken, but its course only where no interface tells a better one.
 
@@ -27,7 +29,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .parsers import Parsed
+from .outputs import BOTH, NONE, TX, Parsed
 from .records import HostSample
 from .series import Series
 
@@ -40,10 +42,7 @@ class Received:
 
     series: Series
     source: str
-
-    @property
-    def sent_known(self) -> bool:
-        return self.source in ("driver", "interface")
+    sent_known: bool = False
 
 
 def received(
@@ -53,11 +52,29 @@ def received(
     if host.offset_ns is None:
         return None
     life = host.life
+    interface = _way(interface, parsed.interface) if interface else None
     if life and interface:
         interface = interface.confined(*life)
-    whole_delivery = expected_rx_bytes if host.verdict == "done" else None
+    told = parsed.received_bytes
+    whole_delivery = (round(told) if told else expected_rx_bytes) if host.verdict == "done" else None
     found = _best(parsed, interface, life, whole_delivery, shared_interface)
-    return Received(found[0].shifted(-host.offset_ns), found[1]) if found else None
+    if not found:
+        return None
+    source = found[1].replace("expected", "reported") if told else found[1]
+    sent_known = source in ("driver", "interface") and not parsed.flows
+    return Received(found[0].shifted(-host.offset_ns), source, sent_known)
+
+
+def _way(interface: Series, way: str) -> Series | None:
+    """The interface's counters that saw the received bytes: a tool's receiver may be the other end."""
+    if way == NONE:
+        return None
+    if way == TX:
+        return Series(interface.at_ns, interface.tx_bytes, interface.rx_bytes)
+    if way == BOTH:
+        sums = tuple(rx + tx for rx, tx in zip(interface.rx_bytes, interface.tx_bytes, strict=True))
+        return Series(interface.at_ns, sums, sums)
+    return interface
 
 
 def _best(

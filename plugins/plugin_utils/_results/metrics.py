@@ -7,9 +7,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 HIGHER, LOWER, NEITHER = "higher", "lower", "neither"
+WORST, SUM = "worst", "sum"
 
 _UNITS = (  # by the end of a metric's name; the first that fits
     ("_bps", "bit/s"), ("_us", "µs"), ("_ms", "ms"), ("_s", "s"), ("_bytes", "B"), ("_pct", "%"), ("_cores", "cores"),
@@ -18,16 +20,23 @@ _UNITS = (  # by the end of a metric's name; the first that fits
 _BETTER = (  # by a part of a metric's name; the first that fits
     (r"goodput|throughput|transaction_rate", HIGHER),
     (r"_count$|^window_s$|_bytes$", NEITHER),
-    (r"skew|latency|first_byte|retransmits|dropped|steal|softirq|lost|control_packets|connect_mean|ena\.", LOWER),
+    (
+        r"skew|latency|first_byte|rtt_|jitter|out_of_order|retransmits|dropped|steal|softirq|lost|control_packets|connect_mean|ena\.",
+        LOWER,
+    ),
 )
 
 
 @dataclass(frozen=True)
 class Metric:
-    """``name`` is dotted and ends with its unit (``latency.request.p99_us``); ``better``: higher, lower or neither."""
+    """``name`` is dotted and ends with its unit (``latency.request.p99_us``); ``better``: higher, lower or neither.
+
+    ``together``: what several hosts or processes have of it, the sum or the worst.
+    """
 
     name: str
     value: float
+    together: str = WORST
 
     @property
     def unit(self) -> str:
@@ -36,6 +45,21 @@ class Metric:
     @property
     def better(self) -> str:
         return better(self.name)
+
+
+def combined(metrics: Iterable[Metric]) -> list[Metric]:
+    """One metric of each name, by name: sums, and of the others the worst, which is what a reader has to know."""
+    found: dict[str, Metric] = {}
+    for metric in metrics:
+        before = found.get(metric.name)
+        if before is None:
+            found[metric.name] = metric
+        elif metric.together == SUM:
+            found[metric.name] = replace(metric, value=before.value + metric.value)
+        else:
+            pick = min if metric.better == HIGHER else max
+            found[metric.name] = replace(metric, value=pick(before.value, metric.value))
+    return [found[name] for name in sorted(found)]
 
 
 def unit(name: str) -> str:

@@ -14,48 +14,22 @@ Sources of the formats: s2n-netbench 0.1 (``trace.rs``, ``units/byte.rs``, colle
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from . import iperf3, netperf
 from .folder import json_lines
 from .histogram import Histogram, merged
 from .metrics import Metric, part
-from .records import Process
+from .outputs import ROWS_LIMIT, Outputs, Parsed, Parser, mapping, number
 from .series import Series, total
 
 TRACES_LIMIT = 50  # distinct latencies of one host
-ROWS_LIMIT = 500_000
 LINE_LIMIT_BYTES = 1 << 20
 COLUMNS_LIMIT = 200
 BUCKETS_LIMIT = 10_000
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """What one host left of one sample: its processes, the names of its files, and how to read one."""
-
-    processes: tuple[Process, ...]
-    names: tuple[str, ...]
-    read: Callable[[str], bytes | None]
-
-    def content(self, name: str) -> bytes:
-        return self.read(name) or b""
-
-
-@dataclass(frozen=True)
-class Parsed:
-    """``whole``: the series reaches to the last byte, and need not be completed from elsewhere."""
-
-    series: Series | None = None
-    whole: bool = False
-    latencies: Mapping[str, Histogram] = field(default_factory=dict)
-    metrics: tuple[Metric, ...] = ()
-
-
-Parser = Callable[[Outputs], Parsed]
 
 
 def _lines(content: bytes) -> Iterator[dict[str, Any]]:
@@ -209,7 +183,14 @@ def nothing(outputs: Outputs) -> Parsed:
     return Parsed()
 
 
-PARSERS: Mapping[str, Parser] = {"netbench": netbench, "pynetbench": pynetbench, "command": nothing, "none": nothing}
+PARSERS: Mapping[str, Parser] = {
+    "netbench": netbench,
+    "pynetbench": pynetbench,
+    "iperf3": iperf3.parse,
+    "netperf": netperf.parse,
+    "command": nothing,
+    "none": nothing,
+}
 
 
 # The worker's sampler.
@@ -256,16 +237,3 @@ def sampler(content: bytes) -> Sampled:
     frozen = {name: (tuple(instants), tuple(readings)) for name, (instants, readings) in columns.items()}
     rss = frozen.pop("rss_bytes", ((), ()))
     return Sampled(counters={name: column for name, column in frozen.items() if len(column[0]) > 1}, rss_bytes=rss)
-
-
-def number(line: Mapping[str, Any], name: str) -> float | None:
-    """A finite number of sane size, or None. Whole numbers stay whole (instants in ns do not fit a float)."""
-    value = line.get(name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return value if (isinstance(value, int) or math.isfinite(value)) and abs(value) < 1 << 63 else None
-
-
-def mapping(line: Mapping[str, Any], name: str) -> dict[str, Any]:
-    value = line.get(name)
-    return value if isinstance(value, dict) else {}

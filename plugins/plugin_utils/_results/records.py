@@ -131,6 +131,7 @@ class Point:
     expected_rx_bytes: Mapping[str, int] = field(default_factory=dict)
     pairs: tuple[Pair, ...] = ()
     warm_up: bool = False
+    peers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by host and process
 
 
 @dataclass(frozen=True)
@@ -288,6 +289,7 @@ def _points(head: Mapping[str, Any], samples: tuple[Sample, ...]) -> tuple[Point
                 pairs=_pairs(entry),
                 warm_up=entry.get("warm_up") is True,
                 parsers={group: name for group, name in _mapping(entry, "parsers").items() if isinstance(name, str)},
+                peers=_peers(_mapping(entry, "links")),
                 expected_rx_bytes={
                     host: figures["rx_bytes"]
                     for host, figures in _mapping(entry, "evidence").items()
@@ -303,6 +305,18 @@ def _points(head: Mapping[str, Any], samples: tuple[Sample, ...]) -> tuple[Point
 def _named(entry: Mapping[str, Any]) -> dict[str, Any]:
     """A point's parameters, and the name of its test."""
     return {**({"test": _text(entry, "test")} if _text(entry, "test") else {}), **_mapping(entry, "parameters")}
+
+
+def _peers(links: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """The host at the other end, for processes that are there once per link."""
+    return {
+        host: {
+            process: link["peer"]
+            for process, link in _mapping(links, host).items()
+            if isinstance(link, dict) and isinstance(link.get("peer"), str)
+        }
+        for host in links
+    }
 
 
 def _samples(events: Any) -> tuple[Sample, ...]:

@@ -17,9 +17,10 @@ from . import folder as folders
 from .folder import ResultFolder
 from .goodput import Received, received
 from .histogram import merged
-from .metrics import Metric
-from .parsers import PARSERS, SAMPLER, Outputs, Parsed, Sampled, nothing, sampler
-from .records import HostSample, Run, Sample
+from .metrics import Metric, combined
+from .outputs import Outputs, Parsed
+from .parsers import PARSERS, SAMPLER, Sampled, nothing, sampler
+from .records import HostSample, Run, Sample, Window
 from .series import Series, confined, reading
 
 COLUMNS = (  # the contract with users' scripts: add behind, never reorder
@@ -95,7 +96,31 @@ def measure(folder: ResultFolder, run: Run, sample: Sample) -> Measured:
     receivers = tuple(
         name for name, host in sample.hosts.items() if host.group in receiving_groups(point.receivers, sample)
     )
-    return _measured(sample, receivers, hosts, shared)
+    return _measured(_windowed(sample, receivers, hosts), receivers, hosts, shared)
+
+
+def _windowed(sample: Sample, receivers: Sequence[str], hosts: Mapping[str, HostData]) -> Sample:
+    """The sample with the window in which data flowed, where every receiver's tool tells that of every process.
+
+    A process lives longer than its data flow: it connects and exchanges results, and netperf's TCP_CRR then waits 4 s.
+    """
+    active = []
+    for name in receivers:
+        data = hosts[name]
+        for flow in data.parsed.flows:
+            if flow.active_ns is None or data.host.offset_ns is None:
+                return sample
+            active.append((flow.active_ns[0] - data.host.offset_ns, flow.active_ns[1] - data.host.offset_ns))
+    if not active or sample.window is None or not all(hosts[name].parsed.flows for name in receivers):
+        return sample
+    starts, stops = zip(*active, strict=True)
+    start_ns, stop_ns = max(*starts, sample.window.start_ns), min(*stops, sample.window.stop_ns)
+    if stop_ns <= start_ns:
+        return sample
+    wall_ns = sample.window.start_wall_ns
+    window = Window(start_ns, stop_ns, None if wall_ns is None else wall_ns + start_ns - sample.window.start_ns)
+    seconds = (stop_ns - start_ns) / 1e9
+    return replace(sample, window=window, window_s=seconds, lost_window_s=(max(stops) - min(starts)) / 1e9 - seconds)
 
 
 def receiving_groups(named: Sequence[str], sample: Sample) -> tuple[str, ...]:
@@ -120,7 +145,7 @@ def shared_interfaces(run: Run) -> frozenset[str]:
 
 def _outputs(folder: ResultFolder, host: HostSample) -> Outputs:
     if not host.folder:
-        return Outputs(host.processes, (), lambda name: None)
+        return Outputs(host.processes, (), lambda name: None, host.wall_minus_mono_ns)
     path = folder.outputs(host.host, host.folder)
     names = dict.fromkeys(sorted(each.name for each in path.iterdir() if each.is_file())) if path.is_dir() else {}
     left_bytes = folders.HOST_LIMIT_BYTES
@@ -131,7 +156,7 @@ def _outputs(folder: ResultFolder, host: HostSample) -> Outputs:
         left_bytes -= len(content or b"")
         return content
 
-    return Outputs(host.processes, tuple(names), read)
+    return Outputs(host.processes, tuple(names), read, host.wall_minus_mono_ns)
 
 
 def _parser(named: str | None, outputs: Outputs) -> str:
@@ -166,6 +191,7 @@ def _measured(
         metrics=(
             *_latencies(hosts.values()),
             *_driver_metrics(hosts.values()),
+            *_transactions(sample, hosts.values()),
             *_resources(sample, hosts, shared),
             *(Metric(f"host.{host}.goodput_bps", value) for host, value in shares_bps.items()),
         ),
@@ -189,14 +215,32 @@ def _latencies(hosts: Iterable[HostData]) -> list[Metric]:
 
 
 def _driver_metrics(hosts: Iterable[HostData]) -> list[Metric]:
-    """The parsers' own figures: the worst host of each group, which is what a reader has to know."""
-    worst: dict[str, float] = {}
+    """The parsers' own figures, of each group together."""
+    return combined(
+        replace(metric, name=f"{data.host.group}.{metric.name}") for data in hosts for metric in data.parsed.metrics
+    )
+
+
+def _transactions(sample: Sample, hosts: Iterable[HostData]) -> list[Metric]:
+    """Transactions of each group inside the window, per second of it; nothing unless all of its processes tell."""
+    window = sample.window
+    if window is None:
+        return []
+    flows: dict[str, list[Series | None]] = {}
     for data in hosts:
-        for metric in data.parsed.metrics:
-            name = f"{data.host.group}.{metric.name}"
-            pick = min if metric.better == "higher" else max
-            worst[name] = pick(worst.get(name, metric.value), metric.value)
-    return [Metric(name, value) for name, value in sorted(worst.items())]
+        for flow in data.parsed.flows:
+            there = flow.transactions if data.host.offset_ns is not None else None
+            flows.setdefault(data.host.group, []).append(there and there.shifted(-(data.host.offset_ns or 0)))
+    return [
+        Metric(
+            f"{group}.transaction_rate",
+            sum(each.rx_between(window.start_ns, window.stop_ns) for each in known)
+            * 1e9
+            / (window.stop_ns - window.start_ns),
+        )
+        for group, each_flow in flows.items()
+        if len(known := [each for each in each_flow if each]) == len(each_flow)
+    ]
 
 
 _SUMS = {name: name for name in ("tcp_retransmits", "rx_dropped", "tx_dropped", "softirq_s", "steal_s")} | {

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import tarfile
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -18,6 +19,7 @@ from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning im
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.expansion import expand
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.hosts import Host
 
+PRINTED = Path(__file__).resolve().parents[2] / "unit/plugins/plugin_utils/_results/data"
 SHA256 = "5e" * 32
 GROUPS = {"servers": ["s0", "s1"], "clients": ["c0"]}
 HOSTS = {name: Host(name=name, address=f"10.0.0.{n}", machine=name, bind=f"10.0.0.{n}") for n, name in enumerate(
@@ -68,6 +70,11 @@ def profiles() -> list[bytes]:
 @functools.cache
 def workload_documents() -> list[bytes]:
     return encoded(*(yaml.safe_load(path.read_text("utf-8")) for path in workloads.shipped().values()))
+
+
+def printed(pattern: str) -> list[bytes]:
+    """What tools printed, kept beside the unit tests."""
+    return [path.read_bytes() for path in sorted(PRINTED.glob(pattern))]
 
 
 def _no_file(name: str, place: Any) -> str:

@@ -237,6 +237,8 @@ TARGETS = (
     Target("throughput trace", _outputs("netbench", "client.stderr"), (), lambda: [seeds.TRACE], "bytes", 8),
     Target("collector", _outputs("netbench", "client.stdout"), (), lambda: [seeds.COLLECTOR], "lines", 6),
     Target("statistics", _outputs("pynetbench", "s.jsonl"), (), lambda: [seeds.STATISTICS], "lines", 6),
+    Target("iperf3", _outputs("iperf3", "client.stdout"), (), lambda: seeds.printed("iperf3-*.json"), "json", 2),
+    Target("netperf", _outputs("netperf", "client.stdout"), (), lambda: seeds.printed("netperf-*.txt"), "bytes", 4),
     Target("sampler", _sampler, (), lambda: [seeds.SAMPLER], "lines", 4),
     Target("suite", _suite, (SchemaError,), lambda: seeds.encoded(seeds.SUITE), "json", 5),
     Target("workload", _workload, (SchemaError,), seeds.workload_documents, "json", 2),

@@ -66,8 +66,8 @@ def test_shipped_workloads_are_valid(planning, name):
     assert list(workload["groups"]) == ["servers", "clients"]
 
 
-def test_three_are_shipped():
-    assert set(workloads.shipped()) == {"netbench", "pynetbench", "command"}
+def test_these_are_shipped():
+    assert set(workloads.shipped()) == {"netbench", "pynetbench", "command", "iperf3", "netperf"}
 
 
 def test_states_are_completed():
