@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from html import escape
 
 from .metrics import LOWER, better, unit
-from .pairs import grouped, metrics_of, pair_points, unusual
+from .pairs import grouped, metrics_of, pair_of, pair_points, unusual
+from .records import Pair
 from .show import like, scaled
 from .statistics import Description
 from .summary import OK, PointSummary, Summary
@@ -22,6 +23,7 @@ from .summary import OK, PointSummary, Summary
 TABLES = 12  # in all; pairs.csv has the rest
 FIRST = ("goodput_bps", "transaction_rate", "latency", "rtt_", "throughput")
 METRICS = 4
+Marked = frozenset[tuple[int, Pair]]
 
 
 def section(summary: Summary) -> str:
@@ -49,10 +51,10 @@ def _chosen(metrics: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(ranked))[:METRICS] or list(metrics[:1])
 
 
-def _table(name: str, points: Sequence[PointSummary], metric: str, marked: frozenset[int]) -> str:
+def _table(name: str, points: Sequence[PointSummary], metric: str, marked: Marked) -> str:
     clients = list(dict.fromkeys(str(point.parameters["client"]) for point in points))
     servers = list(dict.fromkeys(str(point.parameters["server"]) for point in points))
-    cells = {(str(point.parameters["client"]), str(point.parameters["server"])): point for point in points}
+    cells = {pair_of(point): point for point in points}
     medians = [point.metrics[metric].median for point in points if metric in point.metrics]
     title = escape(f"{metric}{f' · {name}' if name else ''}")
     if not medians:
@@ -70,7 +72,7 @@ def _table(name: str, points: Sequence[PointSummary], metric: str, marked: froze
     )
 
 
-def _cell(point: PointSummary | None, metric: str, medians: Sequence[float], marked: frozenset[int]) -> str:
+def _cell(point: PointSummary | None, metric: str, medians: Sequence[float], marked: Marked) -> str:
     if point is None:
         return "<td></td>"
     described = point.metrics.get(metric)
@@ -78,7 +80,7 @@ def _cell(point: PointSummary | None, metric: str, medians: Sequence[float], mar
         why = point.excluded[-1].sample.reason if point.excluded else "not measured"
         return f'<td title="{escape(why, quote=True)}">✕</td>'
     incomplete = "" if point.verdict == OK else f" ({len(point.used)} of {point.wanted})"
-    mark = "◆ " if point.point in marked else ""
+    mark = "◆ " if (point.point, pair_of(point)) in marked else ""
     shade = _shade(described.median, medians, metric)
     return (
         f'<td style="background:rgba(46,125,190,{shade:.2f})">{mark}{escape(scaled(described.median, unit(metric)))}'

@@ -24,7 +24,7 @@ from typing import Any
 from . import folder as folders
 from .folder import ResultFolder
 from .records import HostSample, Pair, Point, Process, Run, Sample
-from .samples import COLUMNS
+from .samples import COLUMNS, pair_name
 from .statistics import outliers
 from .summary import PointSummary, Summary
 
@@ -120,29 +120,40 @@ NO_FIGURE = {*COLUMNS} - {"goodput_bps"}
 
 
 def pair_points(summary: Summary) -> list[PointSummary]:
-    """The points that are one pair each."""
-    return [
-        point for point in summary.points if {"client", "server"} <= set(point.parameters) and _is_pair(summary, point)
-    ]
+    """Every pair as a point: those that are one, and the parts of those that are measured together."""
+    found = []
+    for point in summary.points:
+        pairs = summary.run.points[point.point].pairs
+        if len(pairs) == 1 and set(_named(pairs[0])) <= set(point.parameters):
+            found.append(point)
+        else:
+            found += [_part(point, pair) for pair in pairs]
+    return found
 
 
-def _is_pair(summary: Summary, point: PointSummary) -> bool:
-    return len(summary.run.points[point.point].pairs) == 1
+def _part(point: PointSummary, pair: Pair) -> PointSummary:
+    prefix = f"{pair_name(*pair)}."
+    metrics = {name.removeprefix(prefix): each for name, each in point.metrics.items() if name.startswith(prefix)}
+    return replace(point, parameters={**_without_pairs(point.parameters), **_named(pair)}, metrics=metrics)
+
+
+def pair_of(point: PointSummary) -> Pair:
+    return str(point.parameters["client"]), str(point.parameters["server"])
 
 
 def metrics_of(points: Iterable[PointSummary]) -> list[str]:
     """What pairs are compared by: goodput and the programs' own figures, not those of single hosts."""
     names = dict.fromkeys(name for point in points for name in point.metrics)
-    return [name for name in names if name not in NO_FIGURE and not name.startswith("host.")]
+    return [name for name in names if name not in NO_FIGURE and not name.startswith(("host.", "pair."))]
 
 
-def unusual(points: Sequence[PointSummary], metric: str) -> frozenset[int]:
-    """Points whose median lies outside Tukey's fences of the medians of all pairs with the same parameters."""
-    found: set[int] = set()
+def unusual(points: Sequence[PointSummary], metric: str) -> frozenset[tuple[int, Pair]]:
+    """(point, pair) whose median lies outside Tukey's fences of the medians of all pairs with the same parameters."""
+    found: set[tuple[int, Pair]] = set()
     for group in grouped(points).values():
         known = [point for point in group if metric in point.metrics]
         marked = outliers([point.metrics[metric].median for point in known])
-        found |= {known[position].point for position in marked}
+        found |= {(known[position].point, pair_of(known[position])) for position in marked}
     return frozenset(found)
 
 
@@ -175,7 +186,7 @@ def to_csv(summary: Summary) -> str:
         + [f"{metric}.{figure}" for metric in metrics for figure in (*FIGURES, "outliers", "unusual")]
     )
     for point in points:
-        client, server = str(point.parameters["client"]), str(point.parameters["server"])
+        client, server = pair_of(point)
         row: list[Any] = [client, server, _address(summary.run, client), _address(summary.run, server)]
         row += [point.verdict, len(point.used), point.wanted, len(point.excluded)]
         row += [point.parameters.get(name) for name in rest]
@@ -185,14 +196,14 @@ def to_csv(summary: Summary) -> str:
     return out.getvalue()
 
 
-def _figures(point: PointSummary, metric: str, marked: frozenset[int]) -> list[Any]:
+def _figures(point: PointSummary, metric: str, marked: frozenset[tuple[int, Pair]]) -> list[Any]:
     described = point.metrics.get(metric)
     if described is None:
         return [None] * (len(FIGURES) + 2)
     interval = described.median_interval
     between = {name: getattr(interval, name, None) for name in ("low", "high", "confidence")}
     figures = [between[name] if name in between else getattr(described, name) for name in FIGURES]
-    return [*figures, len(described.outliers), "yes" if point.point in marked else "no"]
+    return [*figures, len(described.outliers), "yes" if (point.point, pair_of(point)) in marked else "no"]
 
 
 def _written(cell: Any) -> str:

@@ -17,7 +17,7 @@ from . import folder as folders
 from .folder import ResultFolder
 from .goodput import Received, received
 from .histogram import merged
-from .metrics import Metric, combined
+from .metrics import SUM, Metric, combined
 from .outputs import Outputs, Parsed
 from .parsers import PARSERS, SAMPLER, Sampled, nothing, sampler
 from .records import HostSample, Run, Sample, Window
@@ -96,7 +96,7 @@ def measure(folder: ResultFolder, run: Run, sample: Sample) -> Measured:
     receivers = tuple(
         name for name, host in sample.hosts.items() if host.group in receiving_groups(point.receivers, sample)
     )
-    return _measured(_windowed(sample, receivers, hosts), receivers, hosts, shared)
+    return _measured(_windowed(sample, receivers, hosts), receivers, hosts, shared, point.peers)
 
 
 def _windowed(sample: Sample, receivers: Sequence[str], hosts: Mapping[str, HostData]) -> Sample:
@@ -165,7 +165,11 @@ def _parser(named: str | None, outputs: Outputs) -> str:
 
 
 def _measured(
-    sample: Sample, receivers: tuple[str, ...], hosts: Mapping[str, HostData], shared: frozenset[str]
+    sample: Sample,
+    receivers: tuple[str, ...],
+    hosts: Mapping[str, HostData],
+    shared: frozenset[str],
+    peers: Mapping[str, Mapping[str, str]],
 ) -> Measured:
     rx_bytes = tx_bytes = goodput_bps = None
     shares_bps: dict[str, float] = {}
@@ -194,8 +198,41 @@ def _measured(
             *_transactions(sample, hosts.values()),
             *_resources(sample, hosts, shared),
             *(Metric(f"host.{host}.goodput_bps", value) for host, value in shares_bps.items()),
+            *_shared_pairs(sample, hosts, peers),
         ),
     )
+
+
+def _shared_pairs(
+    sample: Sample, hosts: Mapping[str, HostData], peers: Mapping[str, Mapping[str, str]]
+) -> list[Metric]:
+    """Of pairs that share hosts each one's part: ``pair.client1>server2.goodput_bps``, inside the window."""
+    if not sample.window or len(sample.pairs) < 2:
+        return []
+    start_ns, stop_ns = sample.window.start_ns, sample.window.stop_ns
+    metrics = []
+    for name, data in hosts.items():
+        offset_ns = data.host.offset_ns or 0
+        for flow in data.parsed.flows:
+            peer = peers.get(name, {}).get(flow.process, "")
+            if (name, peer) not in sample.pairs:
+                continue
+            courses = {"goodput_bps": (flow.series, 8e9), "transaction_rate": (flow.transactions, 1e9)}
+            moved = [
+                Metric(
+                    each,
+                    course.rx_between(start_ns + offset_ns, stop_ns + offset_ns) * scale / (stop_ns - start_ns),
+                    SUM,
+                )
+                for each, (course, scale) in courses.items()
+                if course
+            ]
+            metrics += [replace(each, name=f"{pair_name(name, peer)}.{each.name}") for each in (*moved, *flow.metrics)]
+    return combined(metrics)
+
+
+def pair_name(client: str, server: str) -> str:
+    return f"pair.{client}>{server}"
 
 
 def _latencies(hosts: Iterable[HostData]) -> list[Metric]:
