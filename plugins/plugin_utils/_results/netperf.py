@@ -16,6 +16,7 @@ them, which of UDP is the sender, so they are scaled to what was received. -1 me
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -44,11 +45,11 @@ def key_values(content: bytes) -> tuple[dict[str, str], list[Interim]]:
     """The result's keys, and the interim results in order."""
     values: dict[str, str] = {}
     interim: dict[int, dict[str, str]] = {}
-    for found in _LINE.finditer(content):
+    for found in itertools.islice(_LINE.finditer(content), ROWS_LIMIT):
         key, value = found[1].decode("ascii"), found[3].decode("utf-8", "replace").strip()
         if found[2] is None:
             values[key] = value
-        elif len(interim) < ROWS_LIMIT:
+        else:
             interim.setdefault(int(found[2]), {})[key] = value
     rows = [_interim(interim[number]) for number in sorted(interim)]
     return values, [row for row in rows if row]

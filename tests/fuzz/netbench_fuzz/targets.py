@@ -248,7 +248,7 @@ TARGETS = (
     Target("facts, measured", _measured, (frames.FrameError, SchemaError), lambda: seeds.encoded(seeds.FACTS),
            "json", 5),
     Target("hosts.yaml", _text(host_files.hosts_yaml), (FileProblem,), lambda: [seeds.HOSTS_YAML], "bytes", 0.3),
-    Target("profile", _text(profile.read), (FileProblem,), lambda: seeds.profiles(), "bytes", 0.3),
+    Target("profile", _text(profile.read), (FileProblem,), seeds.profiles, "bytes", 0.3),
     Target("cluster.json", _text(host_files.cluster_json), (FileProblem,), lambda: [seeds.CLUSTER], "json", 0.3),
     Target("clients.txt", _text(lambda text, file: host_files.addresses(text, file, "clients")), (FileProblem,),
            lambda: [b"10.0.0.1\n# more\nfd00::1  # here\nhost.example\n"], "bytes", 2),

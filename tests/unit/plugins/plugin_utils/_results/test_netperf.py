@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results import netperf
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.netperf import bits, key_values, parse
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.outputs import Outputs, Parsed
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.records import Process
@@ -119,3 +120,11 @@ def test_hostile_numbers_never_raise(rate: float, seconds: float, ending: float,
     )
     parsed(content.encode())
     key_values(content.encode())
+
+
+def test_keys_without_number_are_not_kept(monkeypatch):
+    monkeypatch.setattr(netperf, "ROWS_LIMIT", 100)
+    content = b"".join(b"A%d=1\nB%d[0]=1\nC[%d]=1\n" % (n, n, n) for n in range(1000))
+    values, interim = key_values(content)
+    assert len(values) == 34
+    assert interim == []
