@@ -75,7 +75,7 @@ class PointSummary:
     @property
     def named(self) -> dict[str, Any]:
         """The parameters, and the name of the test before them."""
-        return {**({"test": self.test} if self.test else {}), **self.parameters}
+        return {**({"test_name": self.test} if self.test else {}), **self.parameters}
 
 
 @dataclass(frozen=True)

@@ -304,7 +304,7 @@ def _points(head: Mapping[str, Any], samples: tuple[Sample, ...]) -> tuple[Point
 
 def _named(entry: Mapping[str, Any]) -> dict[str, Any]:
     """A point's parameters, and the name of its test."""
-    return {**({"test": _text(entry, "test")} if _text(entry, "test") else {}), **_mapping(entry, "parameters")}
+    return {**({"test_name": _text(entry, "test")} if _text(entry, "test") else {}), **_mapping(entry, "parameters")}
 
 
 def _peers(links: Mapping[str, Any]) -> dict[str, dict[str, str]]:

@@ -245,9 +245,9 @@ def varying(summary: Summary) -> list[str]:
     points = [point.parameters for point in summary.points]
     names = dict.fromkeys(name for point in points for name in point)
     differ = [name for name in names if len({repr(point.get(name)) for point in points}) > 1]
-    said = {name: {(repr(point.get("test")), repr(point.get(name))) for point in points} for name in differ}
-    tests = len({repr(point.get("test")) for point in points})
-    return [name for name in differ if name == "test" or tests == 1 or len(said[name]) > tests]
+    said = {name: {(repr(point.get("test_name")), repr(point.get(name))) for point in points} for name in differ}
+    tests = len({repr(point.get("test_name")) for point in points})
+    return [name for name in differ if name == "test_name" or tests == 1 or len(said[name]) > tests]
 
 
 def label(summary: Summary, point: PointSummary) -> str:

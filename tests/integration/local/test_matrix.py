@@ -59,10 +59,10 @@ def test_tests_in_order_with_traffic_before_them_and_an_expectation_that_decides
     client = (sys.executable, "-c", CLIENT, "${servers.address}", "${servers.port.main}", "${duration}")
     parameters = {name: value for name, value in pair(client=client).items() if name != "duration"}
     finished = local.walk("command", parameters=parameters, suite=suite, repeats=2).failed()
-    order = [(line["parameters"]["test"], line["parameters"]["duration"]) for line in local.run.samples]
+    order = [(line["parameters"]["test_name"], line["parameters"]["duration"]) for line in local.run.samples]
     assert order == [("first", 0.1), ("first", 0.3), ("second", 0.1), ("second", 0.3)] * 2
     summary = local.run.json("summary.json")
-    assert [point["parameters"]["test"] for point in summary["points"]] == ["first", "second"]
+    assert [point["parameters"]["test_name"] for point in summary["points"]] == ["first", "second"]
     for point in summary["points"]:
         assert point["ok"] == 2
         verdicts = {each["metric"]: each["verdict"] for each in point["expectations"]}

@@ -86,7 +86,10 @@ def test_expectations_that_hold_leave_the_run_ok(tmp_path):
     summary = json.loads(published.folder.summary.read_text())
     assert [point["expectations"][0]["verdict"] for point in summary["points"]] == ["holds", "holds"]
     assert "p99.9" in summary["points"][0]["metrics"]["goodput_bps"]
-    assert "test=first" in published.folder.report.read_text() or summary["points"][0]["parameters"]["test"] == "first"
+    assert (
+        "test_name=first" in published.folder.report.read_text()
+        or summary["points"][0]["parameters"]["test_name"] == "first"
+    )
 
 
 def test_an_expectation_that_does_not_hold_at_one_point_decides_the_verdict(tmp_path):
@@ -104,8 +107,8 @@ def test_throughput_is_expected_of_bulk_and_latency_of_transactions():
     assert (throughput.of_transactions, latency.of_transactions, loss.of_transactions) == (False, True, None)
     known = {name: describe(STEADY) for name in ("goodput_bps", "c.latency_p99_us")}
     points = [
-        PointSummary(0, {"test": "bulk"}, 1, (), (), known),
-        PointSummary(1, {"test": "rr"}, 1, (), (), {**known, "c.transaction_rate": describe(STEADY)}),
+        PointSummary(0, {"test_name": "bulk"}, 1, (), (), known),
+        PointSummary(1, {"test_name": "rr"}, 1, (), (), {**known, "c.transaction_rate": describe(STEADY)}),
     ]
     run = SimpleNamespace(analysis={"expectations": {"throughput_min": 1, "latency_p99_max": 1}}, run_id="r")
     judged = _with_judgements(run, points)
@@ -116,12 +119,12 @@ def test_throughput_is_expected_of_bulk_and_latency_of_transactions():
 
 def test_a_test_says_its_parameters_by_its_name():
     points = tuple(
-        PointSummary(i, {"test": test, "size": len(test), "port": port, "driver": "x"}, 1, (), (), {})
+        PointSummary(i, {"test_name": test, "size": len(test), "port": port, "driver": "x"}, 1, (), (), {})
         for i, (test, port) in enumerate([("a", 1), ("a", 2), ("bb", 1), ("bb", 2)])
     )
     summary = Summary(SimpleNamespace(suite="s"), points)
-    assert varying(summary) == ["test", "port"]
-    assert label(summary, points[3]) == "test=bb, port=2"
+    assert varying(summary) == ["test_name", "port"]
+    assert label(summary, points[3]) == "test_name=bb, port=2"
 
 
 def test_what_nobody_measured_is_open(tmp_path):
