@@ -208,7 +208,11 @@ class ActionModule(ActionBase):
         if outcome.verdict not in ("ok", "paused"):
             return _failed(f"run {plan.run_id} {outcome.verdict}: {outcome.reason}", result)
         if problems:
-            return _failed(f"run {plan.run_id}: not everything could be fetched:\n  " + "\n  ".join(problems), result)
+            later = any(c.unreachable and c.host not in outcome.missing for c in outcome.collected)
+            advice = "; it is still there, and the same command will fetch it" if later else ""
+            return _failed(
+                f"run {plan.run_id}: not everything could be fetched{advice}:\n  " + "\n  ".join(problems), result
+            )
         return result
 
     def _fail(self, message: str, obj: Any = None) -> AnsibleActionFail:

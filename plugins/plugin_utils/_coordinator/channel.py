@@ -27,6 +27,7 @@ from ...module_utils._worker.sockdiag import Connection
 from .clock import Exchange
 from .endpoint import Endpoint, Prompt
 from .errors import ChannelError, Refused
+from .signals import kill
 from .text import last_words, one_line
 
 OPEN_S = 20.0  # for ssh, sudo and the worker together
@@ -95,7 +96,7 @@ class Channel(asyncio.SubprocessProtocol):
         try:
             await asyncio.wait_for(self._exited.wait(), timeout=1.0)
         except TimeoutError:
-            self._transport.kill()
+            kill(self._transport.get_pid())
             await self._exited.wait()
         self._transport.close()
 
@@ -217,7 +218,7 @@ class Channel(asyncio.SubprocessProtocol):
                 reply.set_exception(ChannelError(self.host, self._lost))
         self._on_lost(self.host, self._lost)
         if self._transport and self._transport.get_returncode() is None:
-            self._transport.kill()
+            kill(self._transport.get_pid())
 
     def _skip_preamble(self, data: bytes) -> bytes:
         """Whatever comes before the become plugin's mark of success is not ours."""

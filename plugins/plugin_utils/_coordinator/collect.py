@@ -21,7 +21,8 @@ import re
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -29,11 +30,13 @@ from typing import IO
 from .._results.folder import host_name
 from . import remote
 from .endpoint import Endpoint
-from .errors import HostError
+from .errors import HostError, Unreachable
 from .text import one_line
 
 LIMIT_BYTES = 8 << 30
 LIMIT_FILES = 100_000
+STALL_S = 30.0  # also on a slow host a worker's program is there sooner, and then reads files
+PAUSE_S = 1.0
 LIMIT_DEPTH = 18  # the worker seals 16 folders deep
 SEAL = "seal.json"
 NAME_LIMIT_BYTES = 16 << 10
@@ -51,21 +54,41 @@ class Collected:
     files: int = 0
     size_bytes: int = 0
     problem: str | None = None
+    unreachable: bool = False  # it has them still, whole
 
 
 class _Untrusted(Exception):
     """The stream is not what an honest worker sends."""
 
 
-async def collect(endpoint: Endpoint, run_id: str, folder: Path, *, timeout_s: float) -> Collected:
+async def collect(
+    endpoint: Endpoint, run_id: str, folder: Path, *, timeout_s: float, patience: Callable[[], float] = float
+) -> Collected:
     """Fetches the run's sealed outputs of one host into ``folder/hosts/<host>`` and its journal into
     ``folder/journal``.
+
+    A host that cannot be reached may be booting: it is tried again until ``patience`` seconds have passed.
     """
+    began_s = time.monotonic()
+    while True:
+        try:
+            return await _collect(endpoint, run_id, folder, timeout_s=timeout_s)
+        except Unreachable as problem:
+            if time.monotonic() + PAUSE_S > began_s + patience():
+                return Collected(endpoint.host, problem=problem.problem, unreachable=True)
+            await remote.hush(endpoint)  # Ansible's own connection may be half open: no more through that
+            endpoint = endpoint.on_its_own()
+            await asyncio.sleep(PAUSE_S)
+
+
+async def _collect(endpoint: Endpoint, run_id: str, folder: Path, *, timeout_s: float) -> Collected:
     try:
         with tempfile.TemporaryFile(dir=folder) as stream:
-            await remote.run(endpoint, "export", run_id, output=stream, timeout_s=timeout_s)
+            await remote.run(endpoint, "export", run_id, output=stream, timeout_s=timeout_s, stall_s=STALL_S)
             stream.seek(0)
             return await asyncio.to_thread(unpack, stream, endpoint.host, folder)
+    except Unreachable:
+        raise
     except HostError as problem:
         return Collected(endpoint.host, problem=problem.problem)
     except OSError as problem:  # the disk here; what this host has sent is gone from it again

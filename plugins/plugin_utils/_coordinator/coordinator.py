@@ -18,6 +18,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ from .text import one_line
 TICK_S = 0.25
 COLLECT_S = 600.0
 COLLECT_PARALLEL = 8
+COLLECT_PATIENCE_S = 60.0  # a host boots in that time, a network is mended
 
 
 @dataclass(frozen=True)
@@ -333,14 +335,22 @@ class Coordinator:
 
         async def one(endpoint: Endpoint) -> Collected:
             async with gate:
-                return await collect(endpoint, self._plan.run_id, self._folder, timeout_s=COLLECT_S)
+                patience = partial(self._patience_s, endpoint.host)
+                return await collect(endpoint, self._plan.run_id, self._folder, timeout_s=COLLECT_S, patience=patience)
 
         outcome.collected = list(await asyncio.gather(*(one(endpoint) for endpoint in self._endpoints.values())))
         collected = {c.host: {"files": c.files, "bytes": c.size_bytes, "problem": c.problem} for c in outcome.collected}
         outcome.missing = dict(self._absence.missing)
+        away = [each for each in outcome.collected if each.unreachable and each.host not in outcome.missing]
+        if outcome.verdict == "ok" and away:
+            record.write("unfetched", collected=collected)  # there is no end yet: the run can be taken up for the rest
+            return
         record.write("end", verdict=outcome.verdict, reason=outcome.reason, collected=collected)
         record.sync()
         self._forget_secrets()
+
+    def _patience_s(self, host: str) -> float:
+        return 0.0 if self._stopping or host in self._absence.missing else COLLECT_PATIENCE_S
 
     def _forget_secrets(self) -> None:
         """The run is over: its plan is kept to be read, not to be walked."""
@@ -353,6 +363,9 @@ class Coordinator:
     # What comes from outside
 
     def _heard(self, host: str, kind: str, message: dict[str, Any]) -> None:
+        if kind == "lost":  # the user is told at once; what it means for the sample is known when it is there again
+            self._progress.note(f"{host}: its channel is lost ({one_line(message['reason'], limit=300)})")
+            return
         if self._agenda and kind == "gone":
             self._agenda.away.add(host)
         if self._agenda and kind == "attached":

@@ -8,6 +8,7 @@
 
     CoordinatorError            something ended the run; its message is for the user
     ├── HostError               … and a host is to blame: carries its name
+    │   ├── Unreachable         a connection to it was lost, or could not be made: it may work later
     │   └── ChannelError        the channel to its worker could not be opened, or was lost
     │       └── Refused         … the worker answered, and said no; carries its answer
     └── Interrupted             Ctrl-C, or the play was ended
@@ -29,6 +30,10 @@ class HostError(CoordinatorError):
         self.host = host
         self.problem = problem
         super().__init__(f"{host}: {problem}")
+
+
+class Unreachable(HostError):
+    """The connection is to blame, not what runs on the host."""
 
 
 class ChannelError(HostError):

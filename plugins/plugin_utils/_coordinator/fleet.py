@@ -33,7 +33,7 @@ RETURN_S = 2.0  # for a host that was given up; it holds up the others
 PARTED = "let go for the window"
 GOODBYE_S, GOODBYE_PAUSE_S = 2.0, 0.005
 
-OnEvent = Callable[[str, str, dict[str, Any]], None]  # (host, "report" | "attached" | "gone", message)
+OnEvent = Callable[[str, str, dict[str, Any]], None]  # (host, "report" | "lost" | "attached" | "gone", message)
 
 
 class Fleet:
@@ -281,6 +281,8 @@ class Fleet:
 
     def _lost(self, host: str, why: str, after: asyncio.Task[None] | None = None) -> None:
         if not self._closing and host not in self._mending:
+            if why != PARTED:
+                self._on_event(host, "lost", {"reason": why})
             task = asyncio.create_task(self._mend(host, why, after))
             self._mending[host] = task
             task.add_done_callback(lambda _: self._mending.pop(host, None))

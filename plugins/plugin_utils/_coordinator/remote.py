@@ -11,11 +11,13 @@ import contextlib
 from typing import IO
 
 from .endpoint import Endpoint, Prompt
-from .errors import HostError
+from .errors import HostError, Unreachable
+from .signals import kill
 from .text import last_words
 
 HUSH_S = 5.0
 END_S = 2.0
+SSH_FAILED = 255  # exit status of ssh when the connection is to blame: ssh(1)
 LIMIT_BYTES = 8 << 30  # of what goes to a file
 ANSWER_LIMIT_BYTES = 1 << 20  # of what is kept in memory
 _CHUNK = 1 << 18
@@ -29,7 +31,7 @@ async def hush(endpoint: Endpoint) -> None:
         try:
             await asyncio.wait_for(process.wait(), HUSH_S)
         except TimeoutError:
-            process.kill()
+            kill(process.pid)
             await process.wait()
 
 
@@ -40,12 +42,13 @@ async def run(
     given: bytes = b"",
     output: IO[bytes] | None = None,
     timeout_s: float,
+    stall_s: float | None = None,
 ) -> bytes:
     """Runs ``worker.pyz subcommand …`` on the host with ``given`` on its stdin; returns stdout, or writes it to
     ``output``.
 
     Raises HostError when it cannot be run, takes longer than ``timeout_s``, says too much, or ends with another
-    status than 0.
+    status than 0; Unreachable when the connection is to blame, or nothing comes for ``stall_s``.
     """
     argv = endpoint.argv(subcommand, *arguments)
     try:
@@ -58,7 +61,7 @@ async def run(
         )
     except OSError as problem:
         raise HostError(endpoint.host, f"could not start {argv[0]}: {problem.strerror}") from problem
-    conversation = _Conversation(process, endpoint, subcommand, given, output)
+    conversation = _Conversation(process, endpoint, subcommand, given, output, stall_s)
     try:
         return await asyncio.wait_for(conversation.hold(), timeout_s)
     except TimeoutError:
@@ -77,12 +80,14 @@ class _Conversation:
         subcommand: str,
         given: bytes,
         output: IO[bytes] | None,
+        stall_s: float | None,
     ) -> None:
         self._process = process
         self._subcommand = subcommand
         self._endpoint = endpoint
         self._given = given
         self._output = output
+        self._stall_s = stall_s
         self._stderr = b""
         self._entered = False
         self._listener = asyncio.create_task(self._listen())
@@ -97,7 +102,7 @@ class _Conversation:
             await self._gain_rights(stdout, self._endpoint.become.success.encode())
         sender = asyncio.create_task(self._give(stdin))
         collected, total = [], 0
-        while data := await stdout.read(_CHUNK):
+        while data := await self._read(stdout):
             total += len(data)
             limit = ANSWER_LIMIT_BYTES if self._output is None else LIMIT_BYTES
             if total > limit:
@@ -110,8 +115,16 @@ class _Conversation:
         status = await self._process.wait()
         if status:
             await asyncio.wait([self._listener], timeout=0.2)  # a multiplexing ssh master may hold stderr open
+            if status == SSH_FAILED and self._endpoint.ssh:
+                raise Unreachable(self._endpoint.host, f"cannot be reached (ssh ended with status 255){self.said()}")
             raise HostError(self._endpoint.host, f"'worker {self._subcommand}' ended with status {status}{self.said()}")
         return b"".join(collected)
+
+    async def _read(self, stdout: asyncio.StreamReader) -> bytes:
+        try:
+            return await asyncio.wait_for(stdout.read(_CHUNK), self._stall_s)
+        except TimeoutError:
+            raise Unreachable(self._endpoint.host, f"said nothing for {self._stall_s:g} s{self.said()}") from None
 
     def said(self) -> str:
         return last_words(self._stderr)
@@ -121,7 +134,7 @@ class _Conversation:
         self._listener.cancel()
         await asyncio.wait([self._listener])
         if self._process.returncode is None:
-            self._process.kill()
+            kill(self._process.pid)
             with contextlib.suppress(TimeoutError):  # somebody else, an ssh master, may hold the pipes open
                 await asyncio.wait_for(self._process.communicate(), END_S)
 

@@ -12,7 +12,9 @@ part of it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
+import os
 import signal
 from collections.abc import Callable
 
@@ -27,3 +29,12 @@ def on_interrupt(interrupt: Callable[[str], None]) -> None:
     loop.add_signal_handler(signal.SIGINT, interrupt, "interrupted by Ctrl-C")
     loop.add_signal_handler(signal.SIGTERM, interrupt, "interrupted (Ctrl-C, or the end of ansible-playbook)")
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def kill(pid: int) -> None:
+    """SIGKILL for a subprocess that asyncio has not seen end.
+
+    Its own ``kill`` looks first, and so can take the exit status away from the watcher, which then invents one.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)

@@ -234,7 +234,10 @@ def _taken_up(event: Mapping[str, Any]) -> str:
 def _missing(folder: ResultFolder, events: list[dict[str, Any]], samples: tuple[Sample, ...]) -> list[str]:
     """In words, what a whole run would have and this one has not."""
     notes = []
-    if not events or events[-1].get("event") != "end":
+    last = events[-1].get("event") if events else None
+    if last == "unfetched":
+        notes.append("a host could not be reached at the end: the same command will fetch what it has")
+    elif last != "end":
         notes.append("the coordinator did not reach its end: it was killed, or the run is still on")
     told = {(sample.sample, sample.attempt) for sample in samples}
     begun = {

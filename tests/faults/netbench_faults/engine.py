@@ -103,6 +103,7 @@ class Engine:
         scene.timeline = Timeline(
             lambda: scene.run_folder and scene.run_folder / "coordinator.jsonl",
             lambda: scene.journal(scene.victim),
+            lambda: scene.playing.text if scene.playing else "",
             samples=SAMPLES,
             window_s=scene.window_s,
         )
@@ -150,6 +151,10 @@ class Engine:
         allowed = {verdict for name in hit for verdict in fault.promise.get(name, ())}
         if case.outcome not in allowed:
             case.missed.append(f"{case.outcome}; promised is {' or '.join(sorted(allowed))} in {'/'.join(sorted(hit))}")
+        if fault.noticed_s is not None and (lost_s := timeline.at("lost")) is not None:
+            case.how += f", noticed after {lost_s - began_s:.2f} s"
+            if lost_s - done_s > fault.noticed_s * self.slowness:
+                case.missed.append(f"noticed after {lost_s - done_s:.2f} s")
         if case.seconds > fault.within_s * self.slowness:
             case.missed.append(f"it took {case.seconds:.1f} s; promised are {fault.within_s:g} s × {self.slowness:.1f}")
         if case.outcome in (FAILED, REFUSED):

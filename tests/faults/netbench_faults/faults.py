@@ -31,16 +31,17 @@ def only(phases: str, promised: Promise) -> Promise:
 
 
 WORKING = "ready release window done"  # processes are there, held or running
-LOST = f"{OK} {FAILED} {REFUSED}"  # something was lost in time, or not; but never silently: see checks.py
+LOST = f"{OK} {FAILED} {REFUSED}"  # something was lost, or came back in time; but never silently: see checks.py
+AWAY = f"{LOST} {LEFT}"  # … or all is measured, and the same command fetches it
 
 
 @dataclass(frozen=True)
 class Fault:
     """`within_s`: from the fault to the playbook's end, on an idle machine. `before` and `after` surround the run.
 
-    `gone_within_s`: from the playbook's end until nothing of the benchmark is left (0: it is gone by then).
-    `names_victim`: a run that is not ok says which host it was; `says`: and these words. `terminal`: it is played on
-    one. `window_s`, `deaf` and `escaping` are of the workload.
+    `noticed_s`: until the user is told, when that is promised. `gone_within_s`: from the playbook's end until nothing
+    of the benchmark is left (0: it is gone by then). `names_victim`: a run that is not ok says which host it was;
+    `says`: and these words. `terminal`: it is played on one. `window_s`, `deaf` and `escaping` are of the workload.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Fault:
     promise: Promise
     within_s: float = 15.0
     gone_within_s: float = 0.0
+    noticed_s: float | None = None
     before: Callable[[Scene], None] = breaking.nothing
     after: Callable[[Scene], None] = breaking.nothing
     names_victim: bool = True
@@ -75,7 +77,7 @@ _FRAME = {"before": breaking.place_shim, "after": breaking.remove_shim}
 FAULTS = {
     fault.name: fault
     for fault in (
-        Fault("worker killed", breaking.kill_worker, promise(prepare=LOST)),
+        Fault("worker killed", breaking.kill_worker, promise(prepare=LOST), noticed_s=1.0),
         Fault("worker stopped for 10 s", breaking.stop_worker, always(LOST), within_s=30),
         Fault("process killed", breaking.kill_process, only(WORKING, promise())),
         Fault("process stopped", breaking.stop_process, only(WORKING, promise()), within_s=30),
@@ -87,7 +89,7 @@ FAULTS = {
             within_s=20,
         ),
         Fault("process has left its group, worker killed", breaking.kill_worker, promise(prepare=LOST), escaping=True),
-        Fault("host rebooted", breaking.reboot, promise(prepare=LOST, done=LOST, fetch=LOST), within_s=45),
+        Fault("host rebooted", breaking.reboot, promise(prepare=LOST, done=AWAY, fetch=AWAY), within_s=60),
         Fault("everything killed, same command again", breaking.kill_everything, gone_within_s=LEASE_S, **_LEFT),
         Fault("coordinator killed, same command again", breaking.kill_coordinator, gone_within_s=LEASE_S, **_LEFT),
         Fault("coordinator's parent killed", breaking.kill_parent, gone_within_s=10, **_STOPPED),
@@ -96,7 +98,7 @@ FAULTS = {
         Fault(
             "network cut for 30 s",
             breaking.cut_network,
-            promise(prepare=LOST, done=LOST, fetch=LOST),
+            promise(prepare=LOST, done=AWAY, fetch=AWAY),
             within_s=CUT_S + 30,
             gone_within_s=LEASE_S,
         ),
@@ -107,7 +109,7 @@ FAULTS = {
             window_s=40,
             within_s=90,
         ),
-        Fault("half-open connection", breaking.half_open, always(LOST), within_s=40, gone_within_s=LEASE_S),
+        Fault("half-open connection", breaking.half_open, always(AWAY), within_s=60, gone_within_s=LEASE_S),
         Fault(
             "disk full",
             breaking.fill_disk,

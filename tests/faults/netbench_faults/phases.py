@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 LOOK_S = 0.005
+LOST = ": its channel is lost ("  # what the user is told
 
 
 @dataclass(frozen=True)
@@ -49,15 +50,22 @@ class Timeline:
 
     `opened` the record is there · `begin`, `t0`, `sample` lines of the record · `start` T0 · `stop` the end of the
     window, as planned · `sealing` the watched worker says that its processes have ended · `fetching` the last sample
-    has its verdict · `end`.
+    has its verdict · `end` · `lost` the user is told that a host's channel is.
     """
 
     def __init__(
-        self, record: Callable[[], Path | None], journal: Callable[[], Path | None], *, samples: int, window_s: float
+        self,
+        record: Callable[[], Path | None],
+        journal: Callable[[], Path | None],
+        said: Callable[[], str],
+        *,
+        samples: int,
+        window_s: float,
     ) -> None:
         self.marks: dict[str, float] = {}
         self._record = _Lines(record)
         self._journal = _Lines(journal)
+        self._said = said
         self._last = samples - 1
         self._window_s = window_s
         self._over = threading.Event()
@@ -103,6 +111,8 @@ class Timeline:
             self.marks.setdefault("opened", now_s)
         for line in self._record.new():
             self._recorded(line, now_s)
+        if "lost" not in self.marks and LOST in self._said():
+            self.marks["lost"] = now_s
         for line in self._journal.new():
             if line["event"] == "exited":
                 self.marks.setdefault(f"sealing {line['sample']}", now_s)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator import remote
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.collect import Collected, collect
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.endpoint import Endpoint
-from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.errors import HostError
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.errors import HostError, Unreachable
 
 BOUND_S = 10.0
 ENDLESS = "import sys\nwhile True:\n    sys.stdout.write('x' * 65536)\n"
@@ -56,3 +57,39 @@ def test_the_answer_and_the_last_words(tmp_path: Path) -> None:
     assert bounded(program(tmp_path, "print('fine')"), timeout_s=20.0) == b"fine\n"
     with pytest.raises(HostError, match="h: 'worker export' ended with status 3: no room"):
         bounded(program(tmp_path, "import sys; print('no room', file=sys.stderr); sys.exit(3)"), timeout_s=20.0)
+
+
+def test_who_says_nothing_is_not_waited_for_to_the_last_deadline(tmp_path: Path) -> None:
+    """As over a connection that is half open."""
+
+    async def run() -> bytes:
+        endpoint = program(tmp_path, "import time; print('begun', flush=True); time.sleep(60)")
+        return await asyncio.wait_for(remote.run(endpoint, "export", timeout_s=60.0, stall_s=0.5), BOUND_S)
+
+    with pytest.raises(Unreachable, match=r"said nothing for 0\.5 s"):
+        asyncio.run(run())
+
+
+def test_ssh_itself_is_told_from_what_it_runs(tmp_path: Path) -> None:
+    ssh = Endpoint(
+        host="h", address="::1", ssh=("/bin/sh", "-c", "echo no route >&2; exit 255"), python="", program="", options=()
+    )
+    with pytest.raises(Unreachable, match=r"h: cannot be reached .*no route"):
+        bounded(ssh, timeout_s=20.0)
+
+
+def test_a_host_that_comes_back_still_delivers(tmp_path: Path) -> None:
+    """The first time it cannot be reached; then there is a tar stream."""
+    mark = tmp_path / "up"
+    script = f"if [ -e {mark} ]; then exec tar -C {tmp_path} -c journal.jsonl; else : > {mark}; exit 255; fi"
+    (tmp_path / "journal.jsonl").write_text("")
+    (tmp_path / "run").mkdir()
+    ssh = ("/bin/sh", "-c", script)
+    endpoint = Endpoint(host="h", address="::1", ssh=ssh, alone=ssh, python="", program="", options=())
+
+    def fetched(patience_s: float) -> Collected:
+        return asyncio.run(collect(endpoint, "r", tmp_path / "run", timeout_s=20.0, patience=lambda: patience_s))
+
+    assert fetched(0.0).unreachable
+    mark.unlink()
+    assert fetched(20.0) == Collected("h", files=1)
