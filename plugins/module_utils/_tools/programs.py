@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -110,12 +109,12 @@ class _Signals:
         """From now on a signal is a SystemExit."""
         self._unwinds = True
         if self._early:
-            sys.exit(128 + self._early)
+            raise SystemExit(128 + self._early)
 
     def _received(self, number: int, _frame: object) -> None:
         self._early = number
         if self._unwinds:
-            sys.exit(128 + number)
+            raise SystemExit(128 + number)
 
 
 def _end_of(log: Path, secret: Address | None) -> str:
