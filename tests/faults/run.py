@@ -121,7 +121,7 @@ def run_tests(only: str, table: Table) -> None:
         report = Path(folder) / "round.xml"
         pytest = [sys.executable, "-m", "pytest", "-q"]
         common: dict[str, Any] = {"cwd": ROOT, "capture_output": True, "text": True}
-        files = [str(HERE / name) for name in ("test_control.py", "test_processes.py")]
+        files = [str(path) for path in sorted(HERE.glob("test_*.py")) if path.name != "test_on_lab.py"]
         listed = subprocess.run(
             [*pytest, "--collect-only", *files], check=False, timeout=60, **common
         ).stdout.splitlines()
