@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import cProfile
+import importlib
 import itertools
 import json
 import os
@@ -32,8 +33,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / ".collections"))
 
 # What the process of an action plugin has loaded anyway, so that memory "above Ansible" can be told.
-import ansible.cli.playbook  # noqa: E402
-import ansible.executor.task_executor  # noqa: E402, F401
+for name in ("ansible.cli.playbook", "ansible.executor.task_executor"):
+    importlib.import_module(name)
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.coordinator import (  # noqa: E402
     Coordinator,
     Options,
