@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from ...module_utils._protocol.schema import Path, SchemaError
 
 MODES = ("isolated", "sequential", "together")
-TRIES = 3  # with the same number of colours, in another order
+TRIES = 30  # with the same number of colours, each in another order
 EJECTIONS = 3  # for each pair, on average
 
 Pair = tuple[str, str]  # (client, server)
@@ -140,7 +140,7 @@ class _Colouring:
 
     def rounds(self) -> list[list[Pair]] | None:
         """None when the search has spent what it may."""
-        waiting = deque(range(len(self._pairs)))
+        waiting = deque(self._dice.sample(range(len(self._pairs)), len(self._pairs)))
         ejections = EJECTIONS * len(self._pairs)
         while waiting:
             pair = waiting.popleft()
