@@ -50,16 +50,14 @@ EXAMPLES = r"""
 # lists.yml, then: ansible-playbook -i lists.yml netbench.orchestrator.netperf
 plugin: netbench.orchestrator.hosts_file
 hosts: hosts.yaml
----
-# Two text files.
-plugin: netbench.orchestrator.hosts_file
-clients: clients.txt
-servers: servers.txt
----
+
+# Two text files, in the place of the last line.
+# clients: clients.txt
+# servers: servers.txt
+
 # The machines that tolerate one fault.
-plugin: netbench.orchestrator.hosts_file
-cluster: cluster.json
-faults: "1"
+# cluster: cluster.json
+# faults: "1"
 """
 
 from pathlib import Path

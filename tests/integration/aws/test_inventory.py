@@ -20,7 +20,8 @@ def listed(cloud: Cloud, *args: str) -> dict[str, Any]:
 
 def variable(cloud: Cloud, host: str, expression: str, *args: str) -> str:
     """What a template gives for a host."""
-    done = cloud.ansible("ansible", host, "-i", AWS, "-m", "debug", "-a", f"msg={{{{ {expression} }}}}", *args)
+    command = ("ansible", host, "-i", AWS, "-m", "debug", "-a", f"msg={{{{ {expression} }}}}", *args)
+    done = cloud.ansible(*command, ANSIBLE_CALLBACK_RESULT_FORMAT="json")
     found = re.search(r'"msg": "(.*)"', done.stdout)
     return found[1].replace('\\"', '"') if found else done.stdout + done.stderr
 
