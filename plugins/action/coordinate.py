@@ -144,7 +144,7 @@ class ActionModule(ActionBase):
                 "this play has 'serial', so its hosts come in batches; a barrier needs all of them: remove 'serial'"
             )
         lost = [host for host in plan.workers if host not in here]
-        if lost and not any(point.pairs for point in plan.points):
+        if lost and not plan.is_matrix:
             raise self._fail(
                 f"planned hosts are not in this play any more: {', '.join(lost)}. "
                 "They failed earlier, or the play has other hosts; repair them and run again"

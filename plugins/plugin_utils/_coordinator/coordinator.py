@@ -29,7 +29,7 @@ from .clock import Bound
 from .collect import Collected, collect
 from .endpoint import Endpoint
 from .errors import CoordinatorError, Interrupted
-from .fleet import PARTED, Fleet
+from .fleet import PARTED, Fleet, cannot_take_part
 from .lead import Lead
 from .lines import lost_line
 from .progress import Progress
@@ -89,9 +89,7 @@ class Coordinator:
         absent: Mapping[str, str] | None = None,
     ) -> None:
         self._plan = plan
-        self._absent = dict(
-            absent or {}
-        )  # hosts that cannot take part, with the reason: of a matrix, their pairs are lost
+        self._absent = dict(absent or {})  # hosts that cannot take part, and why: of a matrix, their pairs are lost
         self._folder = folder
         self._endpoints = {host: endpoint for host, endpoint in endpoints.items() if host not in self._absent}
         self._progress = progress
@@ -128,7 +126,9 @@ class Coordinator:
             else:
                 record.write("run", **self._about(), connect_s=round(time.monotonic() - began_s, 3))
                 begun = True
-            await (self._walk_rounds if self._rounds else self._walk_all)(record, outcome)
+            self._before = await self._fleet.survey(set(self._endpoints) - set(self._absence.missing))
+            outcome.samples += [event for event in record.past if event["event"] == "sample"]
+            await (self._walk_rounds if self._plan.is_matrix else self._walk_all)(record, outcome)
             if outcome.verdict != "paused":
                 await self._bring_home(record, outcome)
         finally:
@@ -144,8 +144,6 @@ class Coordinator:
 
     async def _walk_all(self, record: Record, outcome: Outcome) -> None:
         """Every sample that has no ``ok`` yet, as long as the retry budget and the policy allow."""
-        self._before = await self._fleet.survey(set(self._endpoints) - set(self._absence.missing))
-        outcome.samples += [event for event in record.past if event["event"] == "sample"]
         verdicts = record.verdicts()
         budget = self._plan.retry_budget - sum(verdict != "ok" for verdict in verdicts.values())
         left_behind = record.left_behind()
@@ -157,9 +155,7 @@ class Coordinator:
             for attempt in range(max(attempts, default=0) + 1, 1_000):
                 line = await self._walk(record, (sample.sample, attempt))
                 if line is None:
-                    record.write("paused", until=self._options.until)
-                    outcome.verdict = "paused"
-                    return
+                    return self._pause(record, outcome)
                 outcome.samples.append(line)
                 if line["verdict"] == "ok":
                     break
@@ -216,8 +212,6 @@ class Coordinator:
 
     async def _walk_rounds(self, record: Record, outcome: Outcome) -> None:
         """Every pair of a matrix that has no ``ok`` yet, in rounds, as long as the retry budget allows."""
-        self._before = await self._fleet.survey(self._endpoints)
-        outcome.samples += [event for event in record.past if event["event"] == "sample"]
         left_behind = record.left_behind()
         self._agenda = Agenda.of(self._plan, self._absent, outcome.samples, left_behind and record.last("begin"))
         while task := self._agenda.next():
@@ -227,9 +221,7 @@ class Coordinator:
                 continue
             line = await self._walk(record, task.key, task.pairs)
             if line is None:
-                record.write("paused", until=self._options.until)
-                outcome.verdict = "paused"
-                return
+                return self._pause(record, outcome)
             outcome.samples.append(line)
             if self._stopping:
                 outcome.verdict, outcome.reason = line["verdict"], line["reason"]
@@ -240,6 +232,10 @@ class Coordinator:
                 return
         outcome.reason = "; ".join(dict.fromkeys(self._agenda.lost)) or None
         outcome.verdict = "partial" if outcome.reason else "ok"
+
+    def _pause(self, record: Record, outcome: Outcome) -> None:
+        record.write("paused", until=self._options.until)
+        outcome.verdict = "paused"
 
     def _take_up(self, record: Record) -> None:
         """Says what is there already, on the terminal and in the record. A walk split on purpose just goes on."""
@@ -401,15 +397,11 @@ class Coordinator:
 
     # Who takes part
 
-    @property
-    def _rounds(self) -> bool:
-        return any(point.pairs for point in self._plan.points)
-
     async def _open(self) -> None:
         """Attaches to the hosts. Those of a matrix that cannot take part cost their pairs, and no more."""
         drops = self._plan.on_host_failure == "drop"
-        problems = await self._fleet.open(all_needed=not (self._rounds or drops))
-        if drops and not self._rounds:
+        problems = await self._fleet.open(all_needed=not (self._plan.is_matrix or drops))
+        if drops and not self._plan.is_matrix:
             self._begin_without(problems)
             return
         self._absent.update(problems)
@@ -419,11 +411,8 @@ class Coordinator:
 
     def _begin_without(self, problems: Mapping[str, str]) -> None:
         if problems and (objection := self._absence.objection(problems)):
-            told = "".join(f"\n  {host}: {why}" for host, why in problems.items())
-            raise CoordinatorError(
-                f"{len(problems)} of {len(self._endpoints)} hosts cannot take part:{told}\n"
-                f"The run cannot go on without {objection}"
-            )
+            told = cannot_take_part(problems, len(self._endpoints))
+            raise CoordinatorError(f"{told}\nThe run cannot go on without {objection}")
         self._absence.drop(problems, lost=True)
         for host, why in problems.items():
             self._progress.note(f"beginning without {host}: {why}")

@@ -86,20 +86,15 @@ class Fleet:
                     await remote.hush(self._endpoints[host])
 
         hosts = list(self._endpoints)
-        results = await asyncio.gather(*(one(host) for host in hosts), return_exceptions=True)
-        problems = [result for result in results if isinstance(result, BaseException)]
-        for problem in problems:
-            if not isinstance(problem, HostError):
-                raise problem
+        problems: dict[str, str] = {}
+        for result in await asyncio.gather(*(one(host) for host in hosts), return_exceptions=True):
+            if isinstance(result, HostError):
+                problems[result.host] = result.problem
+            elif isinstance(result, BaseException):
+                raise result
         if problems and (all_needed or len(problems) == len(hosts)):
-            alike: dict[str, list[str]] = {}  # a hundred hosts often say one thing
-            for problem in problems:
-                if isinstance(problem, HostError):
-                    alike.setdefault(problem.problem, []).append(problem.host)
-            said = [f"  {', '.join(names)}: {what}" for what, names in alike.items()]
-            raise CoordinatorError("\n".join([f"{len(problems)} of {len(hosts)} hosts cannot take part:", *said]))
-
-        return {problem.host: problem.problem for problem in problems if isinstance(problem, HostError)}
+            raise CoordinatorError(cannot_take_part(problems, len(hosts)))
+        return problems
 
     async def close(self, *, finish: bool) -> None:
         """Lets go of every worker; ``finish`` tells them that the run is over. Never raises."""
@@ -337,6 +332,15 @@ class Fleet:
 def over(status: Mapping[str, Any]) -> bool:
     """A worker has nothing of a sample left to do, by its status."""
     return status.get("state") in (None, "idle", "done") or status.get("phase") == "ended"
+
+
+def cannot_take_part(problems: Mapping[str, str], hosts: int) -> str:
+    """``2 of 16 hosts cannot take part:`` and why, each reason once: a hundred hosts often say one thing."""
+    alike: dict[str, list[str]] = {}
+    for host, problem in problems.items():
+        alike.setdefault(problem, []).append(host)
+    said = [f"  {', '.join(names)}: {problem}" for problem, names in alike.items()]
+    return "\n".join([f"{len(problems)} of {hosts} hosts cannot take part:", *said])
 
 
 def confirmed(host: str, answer: bytes) -> str:

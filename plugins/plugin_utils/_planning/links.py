@@ -99,7 +99,8 @@ def _pairs(given: Any, first: Sequence[str], second: Sequence[str], path: Path) 
             raise SchemaError(here, f"the pair {text} is there twice; use instances.", text)
         pairs.append((pair[0], pair[1]))
     for end, members in enumerate((first, second)):
-        if idle := [name for index, name in enumerate(members) if index not in {pair[end] for pair in pairs}]:
+        paired = {pair[end] for pair in pairs}
+        if idle := [name for index, name in enumerate(members) if index not in paired]:
             raise SchemaError(
                 path, f"without a pair: {', '.join(idle)}. Take them out of the group, or pair them.", given
             )

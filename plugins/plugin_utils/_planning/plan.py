@@ -119,6 +119,11 @@ class RunPlan:
     continue_on_error: bool = True
     analysis: Mapping[str, Any] = field(default_factory=dict)  # how results are judged: see the suite
 
+    @property
+    def is_matrix(self) -> bool:
+        """Whether pairs of hosts are measured, in rounds."""
+        return any(point.pairs for point in self.points)
+
     def groups_at(self, point: int) -> Mapping[str, tuple[str, ...]]:
         """Who takes part at a point."""
         return self.points[point].groups or self.groups

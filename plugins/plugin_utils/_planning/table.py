@@ -57,7 +57,7 @@ def varied(plan: RunPlan) -> list[str]:
 
 def _table(plan: RunPlan) -> list[str]:
     columns = [name for name in varied(plan) if name != PAIRS]
-    with_pairs = ["pairs"] if any(point.pairs for point in plan.points) else []
+    with_pairs = ["pairs"] if plan.is_matrix else []
     rows = [["sample", "point", "repeat", *columns, *with_pairs, "expected"]]
     for sample in plan.samples[:MOST_SAMPLES]:
         point = plan.points[sample.point]

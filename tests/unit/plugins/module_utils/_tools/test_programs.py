@@ -7,12 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from ansible_collections.netbench.orchestrator.plugins.module_utils._tools import programs
 from ansible_collections.netbench.orchestrator.plugins.module_utils._tools.errors import BuildError
+
+from .._worker.driving import alive, wait_for
 
 OWNER = """
 import sys
@@ -37,25 +38,8 @@ def test_a_builder_that_is_ended_takes_its_program_along(tmp_path: Path, number:
         stderr=subprocess.DEVNULL,
     )
     with owner:
-        pids = wait_for(tmp_path / "pids")
+        wait_for((tmp_path / "pids").exists)
+        pids = [int(word) for word in (tmp_path / "pids").read_text().split()]
         owner.send_signal(number)
         assert owner.wait(20) != 0
-    deadline = time.monotonic() + 10
-    while any(map(running, pids)) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not any(map(running, pids))
-
-
-def wait_for(path: Path) -> list[int]:
-    deadline = time.monotonic() + 20
-    while not path.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return [int(word) for word in path.read_text().split()]
-
-
-def running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    wait_for(lambda: not any(map(alive, pids)), 10)
