@@ -52,15 +52,18 @@ class Reaper:
     """Waits for every child, so that no zombie is left, and tells whoever asked for one."""
 
     def __init__(self) -> None:
-        self._watchers: dict[int, Callable[[Exit], None]] = {}
+        self._watchers: dict[int, tuple[Callable[[Exit], None], Callable[[str], None]]] = {}
         self._waiting: set[asyncio.Future[None]] = set()
         self.orphans_cpu_s = 0.0
 
-    def watch(self, pid: int, callback: Callable[[Exit], None]) -> None:
-        self._watchers[pid] = callback
+    def watch(
+        self, pid: int, ended: Callable[[Exit], None], halted: Callable[[str], None] = lambda _signal: None
+    ) -> None:
+        """``halted`` is told each time that the child is stopped, for a while or for good, and by which signal."""
+        self._watchers[pid] = ended, halted
 
     def reap(self) -> bool:
-        """Called for SIGCHLD: takes every child that has ended.
+        """Called for SIGCHLD: takes every child that has ended, and hears of those that were stopped.
 
         False when there is no child left, and so no descendant: the kernel's own word, where a look at ``/proc`` can
         miss what is forked meanwhile.
@@ -69,12 +72,16 @@ class Reaper:
         some_left = True
         while True:
             try:
-                pid, status, usage = os.wait4(-1, os.WNOHANG)
+                pid, status, usage = os.wait4(-1, os.WNOHANG | os.WUNTRACED)
             except ChildProcessError:
                 some_left = False
                 break
             if pid == 0:
                 break
+            if os.WIFSTOPPED(status):
+                if pid in self._watchers:
+                    self._watchers[pid][1](signal_name(os.WSTOPSIG(status)))
+                continue
             killed = os.WIFSIGNALED(status)
             seen = Exit(
                 pid=pid,
@@ -83,15 +90,15 @@ class Reaper:
                 signal=signal_name(os.WTERMSIG(status)) if killed else None,
                 cpu_s=usage.ru_utime + usage.ru_stime,
             )
-            callback = self._watchers.pop(pid, None)
-            if callback:
-                callback(seen)
-            else:
-                self.orphans_cpu_s += seen.cpu_s
+            ended, _halted = self._watchers.pop(pid, (self._forgotten, None))
+            ended(seen)
         for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_result(None)
         return some_left
+
+    def _forgotten(self, orphan: Exit) -> None:
+        self.orphans_cpu_s += orphan.cpu_s
 
     async def change(self, timeout_s: float) -> None:
         """Wait until some child has ended, at most this long."""

@@ -26,7 +26,7 @@ from .descendants import Reaper
 from .errors import Refused, SampleError, WorkerError
 from .run import Run
 
-_TAKEOVER_DEADLINE_S = 15.0
+_CLEAR_DEADLINE_S = 15.0
 
 
 @dataclass
@@ -68,6 +68,10 @@ class Desk:
     def active(self) -> bool:
         return self.run is not None and self.run.active
 
+    @property
+    def _is_ending(self) -> bool:
+        return self.run is not None and self.run.status.phase == machine.ENDING
+
     # Requests
 
     def request(self, peer: Connection, frame: dict[str, Any]) -> None:
@@ -105,6 +109,8 @@ class Desk:
             self._welcome(peer, request)
         elif request["takeover"]:
             self._own(self._take_over(peer, request))
+        elif self._is_ending and not self.attached:
+            self._own(self._follow(peer, request))
         else:
             self._reply(peer, request, refused=in_the_way, status=self._status(self.run))
 
@@ -126,7 +132,11 @@ class Desk:
         if self.attached:
             self.attached.close(f"coordinator {who} took over")
         self.stop(f"coordinator {who} took over with run {request['run_id']}")
-        if not await self.over(_TAKEOVER_DEADLINE_S):
+        await self._follow(peer, request)
+
+    async def _follow(self, peer: Connection, request: dict[str, Any]) -> None:
+        """What is here is being cleared away: its turn comes after that."""
+        if not await self.over(_CLEAR_DEADLINE_S):
             why = "the run that was here does not end: see the worker's log on this host"
             self._reply(peer, request, refused=why, status=self._status(self.run))
         elif peer.open:

@@ -64,13 +64,15 @@ class Member:
             return f"{self.name} {self.exit} before it was started"
         if asked and self._ended_by(stop.signal):
             return None
+        if asked and self._ended_by("KILL"):
+            return f"{self.name} had to be killed: it did not end within {stop.grace_s:g} s of SIG{stop.signal}"
         if not asked and stop.rule == "signal":
             return f"{self.name} {self.exit} before it was asked to end"
         return None if self.exit.status in self.process.success else f"{self.name} {self.exit}"
 
     def _ended_by(self, name: str) -> bool:
         as_shells_say = 128 + signal.Signals["SIG" + name]
-        return self.exit is not None and (self.exit.signal in (name, "KILL") or self.exit.status == as_shells_say)
+        return self.exit is not None and (self.exit.signal == name or self.exit.status == as_shells_say)
 
     def stderr_tail(self) -> str:
         secrets = [self.process.environment.get(name, "") for name in self.process.secret_environment]

@@ -132,7 +132,7 @@ class Sample:
         self._members += [Member(process, program) for process, program in zip(self._point.processes, programs)]
         for member in self._members:
             member.gate = hold(member.program)
-            self._reaper.watch(member.gate.pid, partial(self._ended, member))
+            self._reaper.watch(member.gate.pid, partial(self._ended, member), partial(self._halted, member))
             self._hear(member)
         self._record("held", sync=True, processes=[self._identity(member) for member in self._members])
         await self._until(lambda: all(member.gate and member.gate.held for member in self._members))
@@ -257,6 +257,12 @@ class Sample:
             self._emit(machine.Failed(problem + storage.fullness(self._folder)))
         elif all(each.exit for each in self._members):
             self._emit(machine.Exited())
+
+    def _halted(self, member: Member, number: str) -> None:
+        """What is measured with a program that somebody stopped, for however long, is not the program's."""
+        self._record("halted", process=member.name, signal=number)
+        if not self._clearing:
+            self._emit(machine.Failed(f"{member.name} was stopped by SIG{number}"))
 
     async def _end_processes(self) -> None:
         if any(member.alive for member in self._members):

@@ -17,7 +17,7 @@ from netbench_trial.results import RunFolder
 from netbench_trial.trial import PLAYBOOKS, USUAL, Playing, until
 
 from . import breaking, checks
-from .faults import FAILED, LEFT, OK, REFUSED, Fault
+from .faults import FAILED, LEFT, OK, REFUSED, UNHEARD, Fault
 from .phases import Phase, Timeline
 from .scene import Scene
 from .workload import workload
@@ -26,6 +26,7 @@ SAMPLES = 2
 LEASE_S = 5
 PATIENCE_S = 60.0  # until a phase begins
 UNSURE_S = 0.03  # a mark is seen so much later than it was made, at most
+STOPPED = (-9, 99)  # exit status of ansible-playbook when it was killed, or stopped by Ctrl-C
 RESUME_S = 5.0  # on an idle machine
 START_S = 2.5  # from the command to the first sample, on an idle machine of two cores
 
@@ -253,6 +254,8 @@ def outcome(scene: Scene, status: int | None) -> str:
     names = [event["event"] for event in events]
     if "end" in names:
         verdict = next(event["verdict"] for event in reversed(events) if event["event"] == "end")
+        if verdict == OK and status in STOPPED:
+            return UNHEARD
         if (verdict == OK) != (status == 0):
             return f"{verdict}, but exit status {status}"
         return str(verdict)

@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 from . import breaking
 from .scene import Scene
 
-# What may come of a run. `refused`: no sample was begun; `left`: the coordinator is gone, the run can be taken up.
-OK, FAILED, ABORTED, REFUSED, LEFT = "ok", "failed", "aborted", "refused", "left"
+# What may come of a run. `refused`: no sample was begun; `left`: the coordinator is gone, the run can be taken up;
+# `unheard`: the run is ok, and was stopped all the same: ansible-playbook did not end with 0.
+OK, FAILED, ABORTED, REFUSED, LEFT, UNHEARD = "ok", "failed", "aborted", "refused", "left", "unheard"
 Promise = Mapping[str, tuple[str, ...]]  # phase → what may come of the run; phases that are not here are not tried
 
 
 def promise(
-    *, prepare: str = OK, sample: str = FAILED, done: str = f"{OK} {FAILED}", fetch: str = OK, window: str = ""
+    *, prepare: str = OK, ready: str = "", sample: str = FAILED, done: str = f"{OK} {FAILED}", fetch: str = OK
 ) -> Promise:
     """`sample`: until the window is over. What comes after that may be too late for the sample, or not."""
-    said = {"prepare": prepare, "ready": sample, "release": sample, "window": window or sample}
+    said = {"prepare": prepare, "ready": ready or sample, "release": sample, "window": sample}
     return {phase: tuple(may.split()) for phase, may in {**said, "done": done, "seal": done, "fetch": fetch}.items()}
 
 
@@ -32,6 +33,7 @@ def only(phases: str, promised: Promise) -> Promise:
 
 WORKING = "ready release window done"  # processes are there, held or running
 LOST = f"{OK} {FAILED} {REFUSED}"  # something was lost, or came back in time; but never silently: see checks.py
+BACK = f"{OK} {FAILED}"  # begun here, and not yet there: a worker that is back in time takes part
 AWAY = f"{LOST} {LEFT}"  # … or all is measured, and the same command fetches it
 
 
@@ -69,27 +71,38 @@ _LEFT = {
     "names_victim": False,
 }
 _STOPPED = {
-    "promise": promise(prepare=f"{REFUSED} {ABORTED}", sample=ABORTED, done=f"{ABORTED} {OK}", fetch=f"{ABORTED} {OK}"),
+    "promise": promise(
+        prepare=f"{REFUSED} {ABORTED} {LEFT}",
+        sample=ABORTED,
+        done=f"{ABORTED} {OK} {UNHEARD}",
+        fetch=f"{ABORTED} {OK} {UNHEARD}",
+    ),
     "names_victim": False,
 }
+_WORKER = promise(prepare=LOST, ready=BACK)
 _FRAME = {"before": breaking.place_shim, "after": breaking.remove_shim}
 
 FAULTS = {
     fault.name: fault
     for fault in (
-        Fault("worker killed", breaking.kill_worker, promise(prepare=LOST), noticed_s=1.0),
+        Fault("worker killed", breaking.kill_worker, _WORKER, noticed_s=1.0),
         Fault("worker stopped for 10 s", breaking.stop_worker, always(LOST), within_s=30),
         Fault("process killed", breaking.kill_process, only(WORKING, promise())),
         Fault("process stopped", breaking.stop_process, only(WORKING, promise()), within_s=30),
         Fault(
             "process ignores SIGTERM, worker ended",
             breaking.terminate_worker,
-            promise(prepare=LOST),
+            promise(
+                prepare=LOST,
+                ready=f"{BACK} {ABORTED}",
+                sample=f"{FAILED} {ABORTED}",  # whose word comes first: the worker's, or the lost channel's
+                done=f"{BACK} {ABORTED}",
+            ),
             deaf=True,
             within_s=20,
         ),
-        Fault("process has left its group, worker killed", breaking.kill_worker, promise(prepare=LOST), escaping=True),
-        Fault("host rebooted", breaking.reboot, promise(prepare=LOST, done=AWAY, fetch=AWAY), within_s=60),
+        Fault("process has left its group, worker killed", breaking.kill_worker, _WORKER, escaping=True),
+        Fault("host rebooted", breaking.reboot, promise(prepare=LOST, ready=BACK, done=AWAY, fetch=AWAY), within_s=60),
         Fault("everything killed, same command again", breaking.kill_everything, gone_within_s=LEASE_S, **_LEFT),
         Fault("coordinator killed, same command again", breaking.kill_coordinator, gone_within_s=LEASE_S, **_LEFT),
         Fault("coordinator's parent killed", breaking.kill_parent, gone_within_s=10, **_STOPPED),
@@ -162,7 +175,7 @@ FAULTS = {
             says="here, for",
             gone_within_s=LEASE_S,
         ),
-        Fault("journal cut in mid-record, worker killed", breaking.kill_worker_and_cut_journal, promise(prepare=LOST)),
+        Fault("journal cut in mid-record, worker killed", breaking.kill_worker_and_cut_journal, _WORKER),
         Fault(
             "record cut in mid-line, same command again",
             breaking.kill_everything_and_cut_the_record,
@@ -172,7 +185,7 @@ FAULTS = {
         Fault(
             "pid reused, worker killed",
             breaking.kill_worker_and_reuse_pid,
-            only("ready release window done", promise()),
+            only("ready release window done", _WORKER),
             after=breaking.bystander_lives,
         ),
     )

@@ -66,7 +66,7 @@ def workload(window_s: float, *, deaf: bool = False, escaping: bool = False) -> 
                     "running": {"reached": {"rule": "listening"}, "deadline": "5s"},
                     "done": {"deadline": "5s"},
                 },
-                "stop": {"rule": "signal", "grace": "1s"},
+                "stop": {"rule": "signal", "signal": "KILL" if deaf else "TERM", "grace": "1s"},
             },
             "clients": {
                 "processes": {

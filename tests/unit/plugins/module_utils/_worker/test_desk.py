@@ -135,6 +135,20 @@ def test_an_idle_run_of_somebody_who_left_is_in_nobodys_way(worker):
     wait_for(lambda: worker.peer().hello(f"{worker.run_id}-other")["refused"] is None)
 
 
+def test_what_is_being_cleared_away_is_waited_for(worker):
+    slow = {"command": ["/bin/true"], "undo": ["/bin/sleep", "0.7"]}
+    peer = worker.load(point(process(), stop=SIGNAL, prepare=[slow]))
+    peer.walk("ready")
+    peer.send(type="stop", reason="its coordinator has had enough")
+    assert peer.report("aborted")
+    peer.close()
+    other = worker.peer()
+    began_s = time.monotonic()
+    wait_for(lambda: other.hello(f"{worker.run_id}-other")["refused"] is None)
+    assert time.monotonic() - began_s > 0.3
+    assert "ended" in [record.get("phase") for record in worker.journal()]
+
+
 def test_the_same_run_comes_back_on_another_connection_and_the_old_one_is_closed(worker):
     peer = running(worker)
     again = worker.peer()

@@ -65,21 +65,32 @@ def test_a_server_that_ends_before_it_is_asked_is_a_failure_at_once(worker):
     assert reason == "server exited with status 0 before it was asked to end"
 
 
-def test_a_process_that_ignores_sigterm_is_killed_after_its_grace(worker):
+def test_a_process_that_ignores_sigterm_is_killed_after_its_grace_and_that_is_a_failure(worker):
     peer = worker.load(point(process(script=STUBBORN), stop=SIGNAL))
     peer.walk("ready", "running")
     pid = pid_in(worker.folder() / "pid")
     began_s = time.monotonic()
-    peer.walk("done")
+    peer.enter("done")
+    reason = peer.report("failed", "done")["reason"]
+    assert reason == "client had to be killed: it did not end within 0.3 s of SIGTERM"
     assert 0.25 < time.monotonic() - began_s < 3
+    assert peer.report("ended")["facts"]["sealed_files"]
     assert not alive(pid)
 
 
-def test_a_stopped_process_is_ended(worker):
+def test_a_process_that_is_to_be_killed_ends_well(worker):
+    peer = worker.load(point(process(script=STUBBORN), stop={**SIGNAL, "signal": "KILL"}))
+    peer.walk("ready", "running", "done")
+
+
+def test_a_stopped_process_is_a_failure_at_once_and_is_ended(worker):
     peer = worker.load(point(process(script=SLEEP), stop=SIGNAL))
     peer.walk("ready", "running")
-    os.kill(pid_in(worker.folder() / "pid"), signal.SIGSTOP)
-    peer.walk("done")
+    pid = pid_in(worker.folder() / "pid")
+    os.kill(pid, signal.SIGSTOP)
+    assert peer.report("failed", "running")["reason"] == "client was stopped by SIGSTOP"
+    peer.report("ended")
+    assert not alive(pid)
 
 
 def test_a_process_that_forks_away_and_ignores_sigterm_is_ended_too(worker):
