@@ -43,13 +43,15 @@ OnLost = Callable[[str, str], None]
 class Channel(asyncio.SubprocessProtocol):
     """Requests out, replies matched by id, reports handed over.
 
-    ``exchanges`` are the clock samples of the latest replies.
+    ``exchanges`` are the clock samples of the latest replies; ``heard_s`` is when it last said anything
+    (time.monotonic()).
     """
 
     def __init__(self, endpoint: Endpoint, on_report: OnReport, on_lost: OnLost) -> None:
         self.host = endpoint.host
         self.exchanges: deque[Exchange] = deque(maxlen=EXCHANGES_LIMIT)
         self.messages = 0  # both ways
+        self.heard_s = time.monotonic()
         self._endpoint = endpoint
         self._on_report = on_report
         self._on_lost = on_lost
@@ -142,6 +144,10 @@ class Channel(asyncio.SubprocessProtocol):
             raise Refused(self.host, f"the worker refused {kind!r}: {one_line(answer['refused'])}", answer)
         return answer
 
+    def give_up(self, why: str) -> None:
+        """Its owner does not believe in it any more: it is lost, as if it had ended."""
+        self._lose(why)
+
     # Called by asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -158,6 +164,7 @@ class Channel(asyncio.SubprocessProtocol):
             return
         if self._lost is not None:
             return
+        self.heard_s = back_ns / 1e9
         if self._preamble is not None:
             data = self._skip_preamble(data)
         self._unasked_bytes += len(data)

@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import itertools
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from ...module_utils._protocol.frames import PROTOCOL
@@ -30,6 +32,9 @@ ATTACH_AGAIN_S = 6.0  # systemd restarts a worker within one
 ATTACH_ATTEMPTS = 2  # at least: on a busy machine one may take longer than all the time there is
 ATTACH_PAUSE_S = 0.3
 RETURN_S = 2.0  # for a host that was given up; it holds up the others
+SILENT_S = 5.0  # a host that is waited for and has said nothing for so long is asked whether it is there
+ANSWER_S = 3.0
+LOOK_S = 1.0
 PARTED = "let go for the window"
 GOODBYE_S, GOODBYE_PAUSE_S = 2.0, 0.005
 
@@ -62,12 +67,13 @@ class Fleet:
         self._may_take_over = may_take_over
         self._channels: dict[str, Channel] = {}
         self._mending: dict[str, asyncio.Task[None]] = {}
+        self._asking: dict[str, asyncio.Task[None]] = {}
         self._closing = False
         self._gate = asyncio.Semaphore(PARALLEL)
         self._alone = {host for host, endpoint in endpoints.items() if endpoint.speaks}  # connections of their own
-        self._silent_until: float | None = 0.0  # time.monotonic(); None: until the silence is broken
+        self._silent_until = 0.0  # time.monotonic()
         self._may_speak = asyncio.Event()
-        self.spoke_ns: int | None = None  # when the first channel that was let go was taken up again
+        self.spoke_ns: int | None = None  # when something was first said to a host after the silence
         self.greetings: dict[str, dict[str, Any]] = {}  # host -> the latest reply to hello
 
     # All together
@@ -99,10 +105,10 @@ class Fleet:
     async def close(self, *, finish: bool) -> None:
         """Lets go of every worker; ``finish`` tells them that the run is over. Never raises."""
         self._closing = True
-        mending = list(self._mending.values())
-        for task in mending:
+        tasks = [*self._mending.values(), *self._asking.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*mending, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         if finish:
             requests = (
                 channel.request("finish", run_id=self._run_id, timeout_s=5.0)
@@ -120,10 +126,19 @@ class Fleet:
             self._lost(host, "the channel is down")
 
     async def survey(self, hosts: Iterable[str]) -> dict[str, Bound]:
-        """The clock offset of each host that answers, from several round trips.
+        """The clock offset of each host that answers, from several round trips; one that has to be reached anew for it
+        is surveyed when it is back.
+        """
+        named = list(hosts)
+        bounds = await self._survey(named)
+        if any(host in self._mending for host in named):
+            await self.whole()
+            bounds |= await self._survey(host for host in named if host not in bounds and self._channels[host].is_open)
+        return bounds
 
-        Only as many hosts are asked at the same time as keep the control node busy: an answer that waits until others
-        have been dealt with makes its bound wider.
+    async def _survey(self, hosts: Iterable[str]) -> dict[str, Bound]:
+        """Only as many hosts are asked at the same time as keep the control node busy: an answer that waits until
+        others have been dealt with makes its bound wider.
         """
         waiting = list(hosts)
         pings = PINGS if len(waiting) <= MANY else PINGS_OF_MANY
@@ -144,10 +159,10 @@ class Fleet:
         heard = []
         try:
             for _ping in range(pings):
-                await channel.request("clock", timeout_s=3.0)
+                await channel.request("clock", timeout_s=ANSWER_S)
                 heard += list(channel.exchanges)[-1:]  # a worker that does not tell its time gives none
-        except ChannelError:
-            pass  # the loss is announced elsewhere; fewer round trips are wider bounds, not wrong ones
+        except ChannelError as problem:  # fewer round trips are wider bounds, not wrong ones
+            await self._give_up(channel, problem)
         return heard
 
     def _rtts_ns(self, hosts: Iterable[str]) -> list[int]:
@@ -165,13 +180,62 @@ class Fleet:
         return max((each.back_ns - each.sent_ns for exchanges in recent for each in exchanges), default=0)
 
     def keep_silence(self, until: float | None) -> None:
-        """No lost channel is taken up again before ``until`` (time.monotonic()), or before :meth:`break_silence`."""
-        self._silent_until = until
+        """Nobody is asked and no lost channel is taken up again before ``until`` (time.monotonic(); None: nobody
+        knows), or before :meth:`break_silence`.
+        """
+        self._silent_until = math.inf if until is None else until
         self.spoke_ns = None
         self._may_speak.clear()
 
     def break_silence(self) -> None:
+        self._silent_until = min(self._silent_until, time.monotonic())
         self._may_speak.set()
+
+    async def watch(self, awaited: Callable[[], Iterable[str]]) -> None:
+        """Asks whoever is waited for and has said nothing for long, as long as this task lives."""
+        while True:
+            await self._silence_over()
+            long_ago_s = time.monotonic() - SILENT_S
+            if self._silent_until <= long_ago_s:
+                self._ask(host for host in awaited() if self._unheard_since(host, long_ago_s))
+            await asyncio.sleep(LOOK_S)
+
+    def in_doubt(self, awaited: Iterable[str]) -> bool:
+        """Whether one of these hosts is being asked, now at the latest, or taken up again."""
+        hosts, long_ago_s = list(awaited), time.monotonic() - SILENT_S
+        self._ask(host for host in hosts if self._unheard_since(host, long_ago_s))
+        return any(host in self._asking or host in self._mending for host in hosts)
+
+    def _unheard_since(self, host: str, instant_s: float) -> bool:
+        channel = self._channels.get(host)
+        return channel is not None and channel.is_open and channel.heard_s <= instant_s
+
+    def _ask(self, hosts: Iterable[str]) -> None:
+        for host in hosts:
+            if host not in self._asking:
+                self._asking[host] = asyncio.create_task(self._is_there(self._channels[host]))
+                self._asking[host].add_done_callback(partial(self._asked, host))
+
+    def _asked(self, host: str, task: asyncio.Task[None]) -> None:
+        del self._asking[host]
+        if not task.cancelled():
+            task.result()
+
+    async def _is_there(self, channel: Channel) -> None:
+        self.spoke_ns = self.spoke_ns or time.monotonic_ns()
+        try:
+            await channel.request("clock", timeout_s=ANSWER_S)
+        except ChannelError as problem:
+            await self._give_up(channel, problem)
+
+    async def _give_up(self, channel: Channel, problem: ChannelError) -> None:
+        """Of a channel that does not answer: it may be half open, and Ansible's idle connection with it. So it is
+        taken up again on a connection of its own.
+        """
+        if channel.is_open and not isinstance(problem, Refused):
+            self._alone.add(channel.host)
+            channel.give_up(problem.problem)
+            await remote.hush(self._endpoints[channel.host])
 
     def stand_alone(self, hosts: Iterable[str]) -> None:
         """The channels to these hosts get connections of their own, which end when let go; those that are there at
@@ -307,9 +371,10 @@ class Fleet:
             await asyncio.sleep(ATTACH_PAUSE_S)
 
     async def _silence_over(self) -> None:
-        left_s = None if self._silent_until is None else max(0.0, self._silent_until - time.monotonic())
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._may_speak.wait(), left_s)
+        left_s = self._silent_until - time.monotonic()
+        if left_s > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._may_speak.wait(), None if left_s == math.inf else left_s)
 
     async def _attach_again(self, host: str, why: str) -> None:
         """Announces the host at once: nothing is sent on its new channel before."""

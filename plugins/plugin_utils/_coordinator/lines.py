@@ -47,8 +47,8 @@ def sample_line(
 
     ``failures`` are the hosts' own reasons: which of them was heard first decided the verdict, not which was the cause.
 
-    ``spoken`` says why the window was not silent, when that is known. ``spoke_ns`` is when channels that were let go
-    were taken up again. Before the window's end that is too early. In both cases nobody has counted the packets.
+    ``spoken`` says why the window was not silent, when that is known. ``spoke_ns`` is when something was first said
+    to a host again. Before the window's end that is too early. In both cases nobody has counted the packets.
     ``missing`` are hosts that the run goes on without, and why.
     """
     planned = plan.samples[key[0]]

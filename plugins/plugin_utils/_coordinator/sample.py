@@ -5,14 +5,15 @@
 """One attempt at one sample: carries out what the pure walk decides, and gathers its events. Private to this
 collection.
 
-From T0 until the members finish nothing is sent to any host: the walk has nothing to send, the surveys are over, and
-lost channels stay down until the window is over. Channels on which the host's ssh server would speak are let go once
-every host has its instant, and taken up again when the window is over.
+From T0 until the members finish nothing is sent to any host: the walk has nothing to send, the surveys are over,
+nobody is asked whether he is there, and lost channels stay down until the window is over. Channels on which the host's
+ssh server would speak are let go once every host has its instant, and taken up again when the window is over.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,7 +33,8 @@ from .silence import margin_s
 from .text import one_line
 
 MARGIN_S = 3.0  # workers keep the deadlines; the coordinator only waits a little longer for them to say so
-TAKE_UP_S = 20.0  # and longer for a hundred hosts whose channels were let go
+TAKE_UP_S = 20.0  # and so much longer, at most, for hosts whose channels are being taken up again
+DOUBT_S = 1.0
 FRESH_NS = 2_000_000_000  # a survey of this age will do for T0: real clocks drift by some 20 µs in a second
 
 
@@ -81,7 +83,7 @@ class SampleWalk:
         self._barriers: list[dict[str, Any]] = []
         self._patience: dict[tuple[str, int], float] = {}
         self._began_ns = time.monotonic_ns()
-        self._deadline = self._began_ns / 1e9
+        self._deadline = self._latest = self._began_ns / 1e9
         self._t0_ns: int | None = None
         self._survey: asyncio.Task[None] | None = None
         self._returning: set[str] = set()  # hosts whose Attached waits among the events
@@ -100,13 +102,17 @@ class SampleWalk:
         more = {"pairs": self._pairs} if self._pairs else {}
         self._record.write("begin", sample=self._key[0], attempt=self._key[1], **more)
         self._step(walking.Begin())
+        watch = asyncio.create_task(self._fleet.watch(self._awaited))
         try:
             while not self._state.finished:
                 if self._complete(until):
                     await asyncio.sleep(max(0.0, ((self._t0_ns or 0) - time.monotonic_ns()) / 1e9))
                     return None
-                self._step(await event_or_late(self._events, self._deadline))
+                event = await event_or_late(self._events, self._deadline)
+                if not (isinstance(event, walking.Late) and self._put_off()):
+                    self._step(event)
         finally:
+            await ended(watch)
             self._fleet.break_silence()
             if self._survey:
                 self._survey.cancel()
@@ -188,8 +194,19 @@ class SampleWalk:
         elif isinstance(action, walking.Wait):
             base = self._t0_ns / 1e9 if action.from_t0 and self._t0_ns else time.monotonic()
             self._deadline = base + action.deadline_s + MARGIN_S
-            if action.from_t0 and self._parting_hosts:
-                self._deadline += TAKE_UP_S
+            self._latest = self._deadline + TAKE_UP_S
+
+    def _awaited(self) -> list[str]:
+        return walking.awaited(self._state, self._course)
+
+    def _put_off(self) -> bool:
+        """A deadline is not held against hosts that may only be cut off, as long as that can be mended."""
+        self._fleet.break_silence()
+        now = time.monotonic()
+        if now >= self._latest or not self._fleet.in_doubt(self._awaited()):
+            return False
+        self._deadline = min(now + DOUBT_S, self._latest)
+        return True
 
     def _enter(self, action: walking.Send) -> None:
         if action.host in self._returning:  # what its greeting told is not known yet: it is said again when it is
@@ -224,6 +241,8 @@ class SampleWalk:
         oldest_ns = time.monotonic_ns() - FRESH_NS
         unknown = [host for host in hosts if host not in self._before or self._before[host].at_ns < oldest_ns]
         self._before.update(await self._fleet.survey(unknown))
+        if self._state.verdict:  # lost in the meantime
+            return
         self._way_ns = self._fleet.slowest_way_ns(hosts)
         lead_ns = self.lead.ns(way_ns=self._way_ns, hosts=len(hosts), parts=bool(self._parting_hosts))
         self._chosen_ns = time.monotonic_ns()
@@ -320,6 +339,13 @@ class SampleWalk:
         self._before.update(after)
         self._progress.verdict(headline(line))
         return line
+
+
+async def ended(task: asyncio.Task[None]) -> None:
+    """Ends it; raises what it has raised."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 async def event_or_late(events: asyncio.Queue[walking.Event], deadline: float) -> walking.Event:

@@ -382,6 +382,13 @@ def _end_when_all_over(walk: Walk, done: tuple[Action, ...], course: Course) -> 
     return walk, done
 
 
+def awaited(walk: Walk, course: Course) -> list[str]:
+    """The hosts that have to say something next."""
+    if walk.verdict:
+        return [host for host in course.hosts if host not in walk.over]
+    return _behind(walk, course.steps[walk.position], course) if walk.position >= 0 else []
+
+
 def in_window(walk: Walk, course: Course) -> bool:
     """The group of T0 has been released and the walk waits for what comes by itself: silence."""
     return (

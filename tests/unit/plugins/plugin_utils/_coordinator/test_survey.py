@@ -23,6 +23,7 @@ class Line:
         self.host, self.bench, self.offset_ns, self.silent = host, bench, offset_ns, silent
         self.exchanges: deque[Exchange] = deque([self._exchange(0)], maxlen=16)
         self.asked = 0
+        self.is_open = False  # lost, and not taken up again
 
     def _exchange(self, at_ns: int) -> Exchange:
         there_ns = at_ns + RTT_NS // 2 + self.offset_ns
@@ -43,6 +44,7 @@ class Line:
 def survey(lines: dict[str, Line]):
     made = fleets.Fleet.__new__(fleets.Fleet)  # nothing but its channels matters here
     made._channels = lines
+    made._mending = {}
     return asyncio.run(made.survey(lines))
 
 

@@ -23,7 +23,11 @@ from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.lead import Lead
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.progress import Progress
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.record import Record
-from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.sample import SampleWalk, boot_id
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.sample import (
+    TAKE_UP_S,
+    SampleWalk,
+    boot_id,
+)
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning import workload as workloads
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.expansion import expand
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.hosts import Host
@@ -88,6 +92,12 @@ class NoHosts:
 
     def break_silence(self):
         pass
+
+    async def watch(self, awaited):
+        pass
+
+    def in_doubt(self, awaited):
+        return False
 
     def entered(self):
         return [(host, fields["state"]) for host, kind, fields in self.sent if kind == "enter"]
@@ -231,6 +241,37 @@ def test_nothing_is_sent_to_a_host_that_is_back_before_its_greeting_is_heard(pla
     assert fleet.entered() == [("s1", "ready")]
     walk._step(walk._events.get_nowait())
     assert fleet.entered() == [("s1", "ready"), ("s0", "ready")]
+    record.close()
+
+
+def test_a_deadline_is_put_off_for_hosts_that_may_be_cut_off_but_not_for_ever(plan, tmp_path):
+    fleet = NoHosts()
+    doubts = []
+    fleet.in_doubt = lambda awaited: doubts.append(list(awaited)) or True
+    progress = Progress(show=lambda text, live: None, groups=dict.fromkeys(GROUPS, 2), samples=1)
+    record = Record(tmp_path)
+    walk = SampleWalk(
+        plan,
+        KEY,
+        fleet=fleet,
+        record=record,
+        progress=progress,
+        before={},
+        lead=Lead(),
+        parting=frozenset(),
+        lasts_s=None,
+        lease_s=1.0,
+    )
+    walk._step(walking.Begin())
+    walk.heard("s1", "report", report("reached", "ready"))
+    walk._step(walk._events.get_nowait())
+    planned = walk._deadline
+    walk._deadline = 0.0
+    assert walk._put_off()
+    assert doubts == [["s0"]], "only who is waited for"
+    assert 0.0 < walk._deadline < walk._latest == planned + TAKE_UP_S
+    walk._latest = walk._deadline = 0.0
+    assert not walk._put_off()
     record.close()
 
 
