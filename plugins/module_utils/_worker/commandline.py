@@ -118,7 +118,7 @@ def _accept_plan(options: argparse.Namespace) -> None:
 
     where = _where(options)
     encoded = sys.stdin.buffer.read(plan.LIMIT_BYTES + 1)
-    storage.create(where)
+    storage.create_state(where)
     _say(json.dumps({"plan_sha256": storage.store_plan(where, encoded)}))
 
 

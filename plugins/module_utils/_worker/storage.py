@@ -76,13 +76,27 @@ def directories(instance: str, *, state_dir: str | None = None, runtime_dir: str
 
 def create(where: Directories) -> None:
     """Make both directories with all that belongs in them, owner-only."""
-    for folder in (where.state, where.runtime):
-        folder.parent.mkdir(mode=0o755 if os.getuid() == 0 else 0o700, parents=True, exist_ok=True)
+    create_state(where)
+    _create_parent(where.runtime)
     if str(where.runtime.parent) == place.shared_runtime(os.getuid()):
         check_private(where.runtime.parent)
-    for folder in (where.state, where.runtime, where.state / "plans", where.state / "runs"):
-        folder.mkdir(mode=0o700, exist_ok=True)
-        check_private(folder)
+    _create(where.runtime)
+
+
+def create_state(where: Directories) -> None:
+    """What a worker's commands need of it while none is running."""
+    for folder in (where.state, where.state / "plans", where.state / "runs"):
+        _create(folder)
+
+
+def _create(folder: Path) -> None:
+    _create_parent(folder)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    check_private(folder)
+
+
+def _create_parent(folder: Path) -> None:
+    folder.parent.mkdir(mode=0o755 if os.getuid() == 0 else 0o700, parents=True, exist_ok=True)
 
 
 def check_private(folder: Path) -> None:

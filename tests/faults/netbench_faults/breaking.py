@@ -57,7 +57,7 @@ def terminate_worker(scene: Scene) -> None:
     """As `systemctl restart` does, or a package manager: the worker ends what runs, however deaf that is."""
     scene.signal([scene.worker()], signal.SIGTERM)
     # systemd does not restart what was ended by SIGTERM: a person does
-    scene.later(0.5, lambda: _service(scene, "start"))
+    scene.later(0.5, lambda: _service(scene, "restart"))  # it may still be ending
 
 
 def _service(scene: Scene, verb: str) -> None:

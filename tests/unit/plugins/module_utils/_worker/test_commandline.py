@@ -88,6 +88,12 @@ def test_accept_plan_keeps_a_good_plan_for_its_owner_only(idle_worker):
     assert (idle_worker.state / "plans").stat().st_mode & 0o777 == 0o700
 
 
+def test_a_plan_is_kept_where_no_worker_runs_and_none_pretends_to(idle_worker):
+    """Systemd takes the runtime directory away with the worker; that the worker is gone is what attach says."""
+    assert idle_worker.run("accept-plan", given=document()).returncode == 0
+    assert not idle_worker.socket.parent.exists()
+
+
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
