@@ -71,6 +71,7 @@ class ActionModule(ActionBase):
             return {"changed": False, "skipped": True, "msg": "check mode: the plan was shown, no process is touched"}
         folder, plan = self._read(arguments["plan"])
         plan = self._with_steps(plan, arguments["steps"])
+        self._check_until(plan, arguments["until"])
         absent = self._absent(plan)
         options = Options(until=arguments["until"], lease_s=arguments["lease"], channel=arguments["channel"])
         progress = self._progress(plan)
@@ -134,6 +135,11 @@ class ActionModule(ActionBase):
                 )
             chosen.append(Step(*(str(word) for word in step)))
         return replace(plan, steps=tuple(chosen))
+
+    def _check_until(self, plan: RunPlan, until: str | None) -> None:
+        states = list(dict.fromkeys(step.state for step in plan.steps))
+        if until is not None and until not in states:
+            raise self._fail(f"no step has the state {until!r}, which is 'until'; they have {', '.join(states)}", until)
 
     def _absent(self, plan: RunPlan) -> list[str]:
         """Planned hosts that this play has not. A benchmark that is silently smaller than planned is wrong; of a matrix

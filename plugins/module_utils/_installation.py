@@ -28,6 +28,7 @@ ANSWER_TIMEOUT_S = 20.0
 ACCOUNT_COMMENT = "netbench worker"  # how the role marks the account it makes
 KEEP_UNUSED_S = 7 * 86400  # an archive that started no worker for so long is removed by the next upgrade
 OLDEST_PYTHON = (3, 9)
+VERSION = re.compile(r"\d+\.\d+[\w.+-]*")
 
 
 class InstallationError(Exception):
@@ -113,7 +114,7 @@ class Installation:
         if not os.path.exists(os.path.join(other.get("runtime_dir", self.place["runtime_dir"]), "worker.sock")):
             return {}
         try:
-            answer = json.loads(self.run(*self.worker("status", "--json", **other))[1])
+            answer = self.answer(**other)
             busy = answer.get("active") or answer.get("coordinator")  # between two samples, only the coordinator tells
             run = str(answer.get("run_id") or "(not loaded yet)") if busy else None
         except (ValueError, AttributeError, RecursionError):
@@ -121,8 +122,41 @@ class Installation:
         # what it says is shown, and a benchmark's process might be the one who says it
         return {
             "archive_sha256": answer.get("archive_sha256"),
-            "active_run": run and re.sub(r"[^\w.() -]", "?", run)[:100],
+            "active_run": run and tame(run),
         }
+
+    def answer(self, **other):
+        """Its whole status, as it was said. Raises ValueError when that is not JSON."""
+        return json.loads(self.run(*self.worker("status", "--json", **other))[1])
+
+    def processes(self, arguments):
+        """Which processes of a run live here, and their versions, asked for with these arguments."""
+        told = self.status()
+        if not told:
+            return {"running": False, "run_id": None, "lease_left_s": None, "processes": []}
+        try:
+            answer = self.answer()
+            alive = [(str(each["name"]), int(each["pid"]), str(each["program"])) for each in answer["processes"]]
+            left_s = None if answer["lease_left_s"] is None else float(answer["lease_left_s"])
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise InstallationError(
+                f"What answers in {self.place['runtime_dir']} is not a worker of this version; end it, and start again."
+            ) from error
+        processes = [
+            {"name": tame(name), "pid": pid, "program": tame(program), "version": self.version_of(program, arguments)}
+            for name, pid, program in alive
+        ]
+        return {"running": True, "run_id": told["active_run"], "lease_left_s": left_s, "processes": processes}
+
+    def version_of(self, program, arguments):
+        """What a program says its version is. Asked with the rights of the worker's user, who has named it."""
+        if not arguments or not os.path.isabs(program):
+            return ""
+        owner = os.stat(self.place["state_dir"])
+        rights = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.getuid() == 0 else {}
+        said = self.run(program, *arguments, **rights)
+        seen = VERSION.search(said[1]) or VERSION.search(said[2])
+        return seen.group()[:40] if seen else ""
 
     def installed_units(self):
         found = {}
@@ -254,8 +288,10 @@ class Installation:
             paths += [*self.archives(), os.path.join(self.library, ".lock")]
         return [path for path in paths if os.path.lexists(path)]
 
-    def remove(self):
+    def remove(self, end_run=False):
         """Stop and take away this instance. Returns the paths that are gone."""
+        if end_run and self.status().get("active_run"):
+            self.must(*self.worker("stop"))
         self.refuse_during_a_run("removal", others=False)
         if self.as_service:
             self.run("systemctl", "disable", "--now", self.unit)
@@ -287,10 +323,10 @@ class Installation:
         named = [word for option, key in options for word in (option, place[key])]
         return [place["python"], program, command, *named, *arguments]
 
-    def run(self, *argv, environment=None):
-        """Run a command; returns (exit status, stdout, stderr)."""
+    def run(self, *argv, environment=None, **rights):
+        """Run a command, with another user's rights if given; returns (exit status, stdout, stderr)."""
         variables = {name: str(value) for name, value in (environment or {}).items()}
-        options = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "timeout": 60}
+        options = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "timeout": 60, **rights}
         try:
             done = subprocess.run(argv, env=dict(os.environ, **variables), check=False, **options)
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -302,6 +338,11 @@ class Installation:
         if status:
             said = err or out.strip() or "no message"
             raise InstallationError(f"{' '.join(argv)}: exit status {status}: {said}")
+
+
+def tame(text):
+    """What was said by somebody else, fit to be shown on a terminal."""
+    return re.sub(r"[^\w.()/ -]", "?", str(text))[:100]
 
 
 def write(path, data, mode):

@@ -54,6 +54,11 @@ options:
     type: str
     choices: [present, absent]
     default: present
+  end_run:
+    description:
+      - With O(state=absent), end a run that is going on, instead of refusing. The worker ends its processes first.
+    type: bool
+    default: false
   mode:
     description:
       - V(systemd) runs the worker as a service under O(account). It needs root.
@@ -199,7 +204,7 @@ def make_absent(installation, check_mode):
     removed = installation.leftovers()
     if removed and not check_mode:
         with installation.lock():
-            removed = installation.remove()
+            removed = installation.remove(end_run=installation.params["end_run"])
     return {
         "changed": bool(removed),
         "needs": [],
@@ -213,6 +218,7 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "state": {"choices": ["present", "absent"], "default": "present"},
+            "end_run": {"type": "bool", "default": False},
             "mode": {"choices": ["auto", "systemd", "user"], "default": "auto"},
             "instance": {"default": "default"},
             "account": {"default": "netbench"},

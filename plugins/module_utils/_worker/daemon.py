@@ -133,6 +133,8 @@ class Daemon:
             "active": desk.active,
             "since_s": round(time.monotonic() - desk.since_s, 3),
             "coordinator": desk.attached.coordinator if desk.attached else None,
+            "lease_left_s": desk.lease_left_s,
+            "processes": run.alive if run else [],
         }
 
     async def _stop(self, frame: dict[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,10 @@ class Lease:
     duration_s: float = 0.0
     timer: asyncio.TimerHandle | None = None
 
+    @property
+    def left_s(self) -> float | None:
+        return max(0.0, self.timer.when() - asyncio.get_running_loop().time()) if self.timer else None
+
     def renew(self, duration_s: float, end: Callable[[float], None]) -> None:
         self.cancel()
         self.duration_s = duration_s
@@ -71,6 +75,11 @@ class Desk:
     @property
     def _is_ending(self) -> bool:
         return self.run is not None and self.run.status.phase == machine.ENDING
+
+    @property
+    def lease_left_s(self) -> float | None:
+        """After so long without a coordinator the sample that is going on is ended; None when none is."""
+        return self._lease.left_s if self.active else None
 
     # Requests
 

@@ -83,6 +83,11 @@ class Run:
     def active(self) -> bool:
         return not self.status.over
 
+    @property
+    def alive(self) -> list[dict[str, Any]]:
+        """The processes of the sample that run: name, pid and program."""
+        return self._sample.alive if self._sample else []
+
     def close(self) -> None:
         self._journal.close()
 

@@ -87,6 +87,15 @@ class Sample:
         elif isinstance(action, machine.Clear):
             self._clear()
 
+    @property
+    def alive(self) -> list[dict[str, Any]]:
+        """The processes that were started and have not ended."""
+        return [
+            {"name": member.name, "pid": member.held_gate.pid, "program": member.program.path}
+            for member in self._members
+            if member.alive and member.held_gate.released
+        ]
+
     def facts(self) -> dict[str, Any]:
         """What is known, as messages.FACTS has it."""
         return {

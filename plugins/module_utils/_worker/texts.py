@@ -27,6 +27,10 @@ def status(answer: dict[str, Any]) -> str:
         lines.append("run {}: {}, since {:.1f} s".format(answer["run_id"], doing, answer["since_s"]))
         if answer["reason"]:
             lines.append("because " + answer["reason"])
+        for each in answer.get("processes", []):
+            lines.append(printable("{name} (pid {pid}) runs".format(**each)).replace("\n", " "))
+        if answer.get("lease_left_s") is not None:
+            lines.append("its lease ends in {:.0f} s".format(answer["lease_left_s"]))
     lines.append(
         "coordinator {} is attached".format(answer["coordinator"])
         if answer["coordinator"]

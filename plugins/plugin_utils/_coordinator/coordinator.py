@@ -270,13 +270,14 @@ class Coordinator:
             lease_s=self._options.lease_s,
             pairs=pairs,
             missing=self._absence.missing,
+            until=self._options.until,
         )
         for said in self._unheard:
             self._sample.heard(*said)
         self._unheard.clear()
         if self._stopping:
             self._sample.abort(self._stopping)
-        line = await self._sample.run(self._options.until)
+        line = await self._sample.run()
         self._lead = self._sample.lead
         if line:
             self._listen(line)

@@ -12,10 +12,10 @@ from .._planning.plan import RunPlan
 from .walk import Course, Step
 
 
-def course_of(plan: RunPlan, point: int, hosts: Collection[str] | None = None) -> Course:
+def course_of(plan: RunPlan, point: int, hosts: Collection[str] | None = None, *, until: str | None = None) -> Course:
     """The steps of this grid point with each state's entry and its longest deadline among the group's workers.
 
-    ``hosts``: only these take part.
+    ``hosts``: only these take part. ``until``: the walk pauses when every step of this state is complete.
     """
     groups = {
         group: tuple(host for host in members if hosts is None or host in hosts)
@@ -33,8 +33,9 @@ def course_of(plan: RunPlan, point: int, hosts: Collection[str] | None = None) -
             comes = state["name"] == "done" and by_itself
             entries[key] = "by_itself" if comes else state.get("entry", "at_once")
             deadlines[key] = max(deadlines.get(key, 0.0), state["deadline_s"])
-    steps = ((step.group, step.state) for step in plan.steps)
-    return Course(tuple(Step(*key, entries[key], deadlines[key]) for key in steps), groups, states)
+    steps = tuple(Step(*key, entries[key], deadlines[key]) for key in ((step.group, step.state) for step in plan.steps))
+    last = max((position for position, step in enumerate(steps) if step.state == until), default=None)
+    return Course(steps, groups, states, pause_at=None if last in (None, len(steps) - 1) else last + 1)
 
 
 def lease_s(course: Course, group: str, position: int, margin_s: float) -> float:

@@ -60,6 +60,7 @@ class SampleWalk:
         lease_s: float,
         pairs: Pairs | None = None,
         missing: Mapping[str, str] | None = None,
+        until: str | None = None,
     ) -> None:
         self._plan = plan
         self._key = key
@@ -67,7 +68,7 @@ class SampleWalk:
         self._pairs = pairs
         self._missing = dict(missing or {})
         present = {host for pair in pairs for host in pair} if pairs else set(plan.workers) - set(self._missing)
-        self._course = course_of(plan, self._point, present)
+        self._course = course_of(plan, self._point, present, until=until)
         self._fleet = fleet
         self._record = record
         self._progress = progress
@@ -93,10 +94,8 @@ class SampleWalk:
         self._way_ns = 0
         self._armed_ns: int | None = None  # when the last answer to it was here
 
-    async def run(self, until: str | None) -> dict[str, Any] | None:
-        """Walks to the end and returns the record's line; or, once every step of the state ``until`` is
-        complete, None.
-        """
+    async def run(self) -> dict[str, Any] | None:
+        """Walks to the end and returns the record's line; or to where it shall pause, and returns None."""
         self._progress.begin(*self._key, {group: len(hosts) for group, hosts in self._course.groups.items()})
         self._take_up()
         more = {"pairs": self._pairs} if self._pairs else {}
@@ -105,7 +104,7 @@ class SampleWalk:
         watch = asyncio.create_task(self._fleet.watch(self._awaited))
         try:
             while not self._state.finished:
-                if self._complete(until):
+                if self._state.paused:
                     await asyncio.sleep(max(0.0, ((self._t0_ns or 0) - time.monotonic_ns()) / 1e9))
                     return None
                 event = await event_or_late(self._events, self._deadline)
@@ -308,12 +307,6 @@ class SampleWalk:
                 self.heard(host, "report", report)
         while not self._events.empty():  # before anything is sent: the sample may be lost already
             self._step(self._events.get_nowait())
-
-    def _complete(self, until: str | None) -> bool:
-        if until in (None, "done") or self._state.verdict:
-            return False
-        last = max((i for i, each in enumerate(self._course.steps) if each.state == until), default=-1)
-        return self._state.position > last
 
     async def _finish(self) -> dict[str, Any]:
         spoken = self._learn()

@@ -34,11 +34,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Course:
-    """What does not change during a walk: the steps, who is in which group, and the order of each group's states."""
+    """What does not change during a walk: the steps, who is in which group, and the order of each group's states.
+
+    Before the step ``pause_at`` the walk pauses, and nothing of that step is sent.
+    """
 
     steps: tuple[Step, ...]
     groups: Mapping[str, tuple[str, ...]]
     states: Mapping[str, tuple[str, ...]]  # group -> ready … done
+    pause_at: int | None = None
 
     def __contains__(self, host: str) -> bool:
         return host in self._group_of
@@ -85,6 +89,7 @@ class Walk:
     reason: str | None = None
     entered: frozenset[str] = frozenset()  # hosts that were sent anything of this sample
     over: frozenset[str] = frozenset()  # hosts on which nothing of this sample is left
+    paused: bool = False  # before the step where the course wants it; somebody will go on from there
     finished: bool = False
 
     def rank(self, host: str) -> int:
@@ -325,6 +330,8 @@ def _advance(walk: Walk, done: tuple[Action, ...], course: Course) -> Next:
 
 def _next_step(walk: Walk, course: Course, done: tuple[Action, ...] = ()) -> Next:
     position = walk.position + 1
+    if position == course.pause_at:
+        return replace(walk, paused=True), done
     if position == len(course.steps):
         ok = replace(walk, verdict="ok", finished=True)
         return ok, (*done, Over("ok"))

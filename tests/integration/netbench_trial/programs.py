@@ -5,7 +5,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+# Variables of the playbook netperf with a stand-in for netperf and netserver, which is here.
+NETPERF = {"netperf_source": "installed", "netperf_path": str(Path(__file__).parent / "netperf")}
 
 # Listens where it is told and answers each connection with a greeting.
 SERVER = """

@@ -181,7 +181,8 @@ class Trial:
     @property
     def run(self) -> RunFolder:
         """The newest run."""
-        folders = [path for path in self.results.iterdir() if path.is_dir() and not path.is_symlink()]
+        there = (path for path in self.results.iterdir() if not path.name.startswith("."))
+        folders = [path for path in there if path.is_dir() and not path.is_symlink()]
         return RunFolder(max(folders, key=lambda path: path.stat().st_ctime_ns))
 
     # Prepared hosts

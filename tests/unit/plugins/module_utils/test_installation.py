@@ -220,6 +220,36 @@ def test_the_last_instance_takes_the_program_with_it(machine: Machine) -> None:
     assert not Path(two.library).exists()
 
 
+# What it runs
+
+
+def test_processes_that_live_and_their_versions(machine: Machine, tmp_path: Path) -> None:
+    worker = machine.installation(machine.archive())
+    nobody = {"running": False, "run_id": None, "lease_left_s": None, "processes": []}
+    assert worker.processes([]) == nobody
+    worker.install()
+    program = tmp_path / "tool"
+    program.write_text("#!/bin/sh\necho Tool version 2.7.0 for $1\n")
+    program.chmod(0o755)
+    alive = [{"name": "ser\x1bver", "pid": 7, "program": str(program)}]
+    machine.says(active=True, lease_left_s=9.5, processes=alive)
+    told = worker.processes(["-V"])
+    assert (told["running"], told["run_id"], told["lease_left_s"]) == (True, "run-7", 9.5)
+    assert told["processes"] == [{"name": "ser?ver", "pid": 7, "program": str(program), "version": "2.7.0"}]
+    assert worker.processes([])["processes"][0]["version"] == ""
+    machine.says(processes=[{"pid": "seven"}])
+    with pytest.raises(InstallationError, match="is not a worker of this version"):
+        worker.processes([])
+
+
+def test_removal_ends_the_run_when_that_is_wanted(machine: Machine) -> None:
+    worker = machine.installation(machine.archive())
+    worker.install()
+    machine.says(active=True)
+    worker.remove(end_run=True)
+    assert worker.leftovers() == []
+
+
 def test_a_service_needs_root_and_fixed_directories(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InstallationError, match="needs root"):
         Installation({**PARAMS, "mode": "systemd"})

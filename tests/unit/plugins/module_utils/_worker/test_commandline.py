@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -120,7 +121,7 @@ def test_start_answers_when_it_returns_and_is_idempotent(idle_worker):
     assert (status["active"], status["run_id"], status["state"]) == (False, None, "idle")
     assert set(status) == {
         "instance", "pid", "version", "archive_sha256", "run_id", "sample", "attempt", "state", "phase", "reason",
-        "active", "since_s", "coordinator",
+        "active", "since_s", "coordinator", "lease_left_s", "processes",
     }  # fmt: skip
     ended = idle_worker.run("stop", "--worker")
     assert ended.stdout == b"no sample was going on, the worker ends\n"
@@ -158,7 +159,12 @@ def test_a_person_sees_what_goes_on_stops_it_reads_it_and_forgets_it(worker):
     peer.walk("ready", "running")
     said = worker.run("status").stdout.decode().splitlines()
     assert said[1].startswith("run run: sample 0 is running (reached), since ")
-    assert said[2] == "coordinator tester is attached"
+    assert re.fullmatch(r"client \(pid \d+\) runs", said[2])
+    assert re.fullmatch(r"its lease ends in \d\d s", said[3])
+    assert said[4] == "coordinator tester is attached"
+    told = json.loads(worker.run("status", "--json").stdout)
+    assert alive(told["processes"][0]["pid"])
+    assert 0 < told["lease_left_s"] <= 60
     assert b"is going on here" in worker.run("forget", "run").stderr
     assert worker.run("stop").stdout == b"the sample was ended\n"
     assert peer.report("aborted")["reason"] == "stopped on the host by a person"

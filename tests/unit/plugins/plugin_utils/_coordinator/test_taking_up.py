@@ -128,14 +128,14 @@ def walk(plan, tmp_path):
     ``past``: what is in the record; ``early``: what is heard before the sample; ``known``: whose clock was surveyed.
     """
 
-    def walk(fleet, greetings, *, past=(), early=(), known=HOSTS):
+    def walk(fleet, greetings, *, past=(), early=(), known=HOSTS, until=None):
         (tmp_path / "coordinator.jsonl").write_text("".join(json.dumps(event) + "\n" for event in past))
         fleet.greetings = {host: greetings.get(host, NOTHING) for host in HOSTS}
         progress = Progress(show=lambda text, live: None, groups=dict.fromkeys(GROUPS, 2), samples=1)
 
         async def main():
             coordinator = Coordinator(
-                plan, folder=tmp_path, endpoints={}, progress=progress, options=Options(), versions={}
+                plan, folder=tmp_path, endpoints={}, progress=progress, options=Options(until=until), versions={}
             )
             coordinator._fleet = fleet
             coordinator._before = dict.fromkeys(known, Bound(0, 0, 0))
@@ -201,6 +201,22 @@ def test_a_release_without_a_known_instant_is_late(walk, past, known):
     line = walk(fleet, {"s0": RUNNING, "s1": RUNNING, "c0": RUNNING, "c1": READY}, past=past, known=known)
     assert fleet.entered() == [("c1", "running")]
     assert line["verdict"] == "invalid"
+
+
+# A walk that is split on purpose
+
+
+@pytest.mark.parametrize("until", ["ready", "running"])
+def test_a_walk_that_pauses_sends_nothing_of_what_comes_after(walk, until):
+    def obeys(host, kind, fields):
+        if kind == "enter":
+            yield "report", report("reached", fields["state"])
+
+    fleet = NoHosts(obeys)
+    assert walk(fleet, {}, until=until) is None
+    servers_first = [(host, "running") for host in HOSTS] if until == "running" else []
+    assert fleet.entered() == [*((host, "ready") for host in HOSTS), *servers_first]
+    assert not fleet.stopped()
 
 
 # A host that was away for a while
