@@ -11,11 +11,11 @@ after the instant.
 
 The child answers through a pipe that closes by itself when the program is executed::
 
-    b"N" + line    any number: a favour that the host does not grant (CPUs, priority); the process goes on without
-    b"H"           it is held: all is prepared, then
-    8 bytes        the start instant, then
-    end of file    the program runs
-    b"E" + text    at any point: it could not, and why
+    b"N" + line      any number: a favour that the host does not grant (CPUs, priority); the process goes on without
+    b"H"             it is held: all is prepared, then
+    b"S" + 8 bytes   the start instant, then
+    end of file      the program runs
+    b"E" + text      at any point: it could not, and why
 
 stdout and stderr are plain files that the program writes to by itself, so a chatty program costs the worker nothing
 in the window; :func:`cut` keeps them below their limit, called at the sampler's ticks and at the end.
@@ -39,6 +39,7 @@ from . import linux
 
 SPIN_NS = 200_000
 _INSTANT = struct.Struct("=q")
+_STARTED = struct.Struct("=cq")
 _ALL_SIGNALS = signal.valid_signals()
 _GATE, _ANSWER = 3, 4  # the child's only files besides stdio
 
@@ -84,14 +85,18 @@ class Gate:
         return self._silent and self.start_ns is not None and self.problem is None
 
     @property
+    def _has_started(self) -> bool:
+        return self.held and self._said[1:2] == b"S"
+
+    @property
     def start_ns(self) -> int | None:
         """When it executed its program, on the monotonic clock; None before that is known."""
-        return _INSTANT.unpack_from(self._said, 1)[0] if self.held and len(self._said) >= 1 + _INSTANT.size else None
+        return _STARTED.unpack_from(self._said, 1)[1] if self._has_started and len(self._said) > _STARTED.size else None
 
     @property
     def problem(self) -> str | None:
         """Why it could not be held, or could not execute its program."""
-        rest = self._said[1 + _INSTANT.size :] if self.held else self._said
+        rest = self._said[1 + _STARTED.size if self._has_started else 1 if self.held else 0 :]
         return rest[1:].decode("utf-8", "replace") if rest[:1] == b"E" else None
 
     def release(self, at_ns: int) -> None:
@@ -173,7 +178,7 @@ def _child(
         asked = os.read(_GATE, _INSTANT.size)
         if len(asked) == _INSTANT.size:
             (at_ns,) = _INSTANT.unpack(asked)
-            os.write(_ANSWER, _INSTANT.pack(_wait_until(at_ns)))
+            os.write(_ANSWER, _STARTED.pack(b"S", _wait_until(at_ns)))
             os.execve(path, argv, environment)
     except OSError as problem:
         os.write(_ANSWER, b"E" + str(problem.strerror or problem).encode("utf-8")[:500])

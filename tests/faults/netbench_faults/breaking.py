@@ -17,13 +17,13 @@ from pathlib import Path
 from netbench_trial.programs import pair
 from netbench_trial.trial import PLAYBOOKS, until
 
-from . import shim
+from . import clock, shim
 from .scene import Scene
 
 CUT_S = 30.0
 STOP_S = 10.0
-CLOCK = "/run/netbench-clock"  # libfaketime reads there what time it is
-FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+CLOCK = "/run/netbench-clock"  # the victim's worker reads there how wrong its wall clock is
+CLOCK_FOLDER = "/usr/local/lib/netbench-clock"
 SHIM = "/usr/local/lib/netbench-shim"
 BALLAST = "ballast"
 
@@ -181,32 +181,34 @@ def slow_down(scene: Scene) -> None:
 
 
 def own_clock(scene: Scene) -> None:
-    """Before the run: the victim's worker lives by a clock of its own, right as yet."""
-    scene.host.path("/usr/local/lib/libfaketime.so.1").write_bytes(FAKETIME.read_bytes())
-    _set_clock(scene, "+0")
+    """Before the run: the victim's worker lives by a wall clock of its own, right as yet.
+
+    Not by libfaketime's: under that a sleep until an instant of the monotonic clock fails, which Python's is.
+    """
+    scene.host.path(CLOCK_FOLDER).mkdir(exist_ok=True)
+    scene.host.path(f"{CLOCK_FOLDER}/sitecustomize.py").write_text(Path(clock.__file__).read_text())
+    _set_clock(scene)
     unit = scene.host.path(f"/etc/systemd/system/netbench-worker@{scene.trial.token}.service.d/90-clock.conf")
     unit.parent.mkdir(exist_ok=True)
-    unit.write_text(
-        "[Service]\nEnvironment=LD_PRELOAD=/usr/local/lib/libfaketime.so.1 FAKETIME_NO_CACHE=1"
-        f" FAKETIME_TIMESTAMP_FILE={CLOCK} FAKETIME_DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1\n"
-    )
+    unit.write_text(f"[Service]\nEnvironment=PYTHONPATH={CLOCK_FOLDER}\n")
     scene.host.shell("systemctl daemon-reload")
     _service(scene, "restart")
 
 
-def _set_clock(scene: Scene, how: str) -> None:
-    path = scene.host.path(CLOCK)
-    path.write_text(how + "\n")
-    path.chmod(0o644)
+def _set_clock(scene: Scene, *, step_s: int = 0, drift_ppm: int = 0) -> None:
+    draft = scene.host.path(f"{CLOCK}.draft")
+    draft.write_text(f"{time.time_ns()} {step_s * 10**9} {drift_ppm}\n")
+    draft.chmod(0o644)
+    draft.replace(scene.host.path(CLOCK))
 
 
 def step_clock(scene: Scene) -> None:
-    _set_clock(scene, scene.dice.choice(("+5", "-5")))
+    _set_clock(scene, step_s=scene.dice.choice((5, -5)))
 
 
 def drift_clock(scene: Scene) -> None:
     """500 parts in a million too fast from now on."""
-    _set_clock(scene, "+0 x1.0005")
+    _set_clock(scene, drift_ppm=500)
 
 
 def common_clock(scene: Scene) -> None:

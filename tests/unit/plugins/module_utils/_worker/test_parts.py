@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import socket
@@ -379,6 +380,17 @@ def test_a_gate_says_why_it_cannot(tmp_path):
     held = gate(tmp_path, folder=tmp_path / "missing")
     assert said(held) == 127
     assert (held.held, held.problem) == (False, "No such file or directory")
+
+
+def test_what_a_gate_says_before_the_instant_is_not_taken_for_one(tmp_path, monkeypatch):
+    def refuse(seconds):
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(process.time, "sleep", refuse)
+    held = gate(tmp_path)
+    held.release(time.monotonic_ns() + 10**9)
+    assert said(held) == 127
+    assert (held.executed, held.start_ns, held.problem) == (False, None, "Invalid argument")
 
 
 def test_a_gate_that_is_let_go_starts_nothing(tmp_path):
