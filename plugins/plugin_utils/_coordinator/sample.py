@@ -85,6 +85,7 @@ class SampleWalk:
         self._patience: dict[tuple[str, int], float] = {}
         self._began_ns = time.monotonic_ns()
         self._deadline = self._latest = self._began_ns / 1e9
+        self._again_s = 0.0  # what the current step is given when it is said again
         self._t0_ns: int | None = None
         self._survey: asyncio.Task[None] | None = None
         self._returning: set[str] = set()  # hosts whose Attached waits among the events
@@ -171,6 +172,8 @@ class SampleWalk:
     def _step(self, event: walking.Event) -> None:
         if isinstance(event, walking.Attached):
             self._returning.discard(event.host)
+            # what it missed is said again, and it has the time for it again
+            self._deadline = max(self._deadline, min(self._latest, time.monotonic() + self._again_s))
         self._state, actions = walking.step(self._state, event, self._course)
         for action in actions:
             self._act(action)
@@ -193,16 +196,19 @@ class SampleWalk:
         elif isinstance(action, walking.Wait):
             base = self._t0_ns / 1e9 if action.from_t0 and self._t0_ns else time.monotonic()
             self._deadline = base + action.deadline_s + MARGIN_S
-            self._latest = self._deadline + TAKE_UP_S
+            self._again_s = 0.0 if action.from_t0 else action.deadline_s + MARGIN_S
+            self._latest = self._deadline + TAKE_UP_S + self._again_s
 
     def _awaited(self) -> list[str]:
         return walking.awaited(self._state, self._course)
 
     def _put_off(self) -> bool:
-        """A deadline is not held against hosts that may only be cut off, as long as that can be mended."""
+        """A deadline is not held against hosts that may only be cut off, as long as that can be mended, or are just
+        back.
+        """
         self._fleet.break_silence()
         now = time.monotonic()
-        if now >= self._latest or not self._fleet.in_doubt(self._awaited()):
+        if now >= self._latest or not (self._returning or self._fleet.in_doubt(self._awaited())):
             return False
         self._deadline = min(now + DOUBT_S, self._latest)
         return True

@@ -285,8 +285,16 @@ def test_a_deadline_is_put_off_for_hosts_that_may_be_cut_off_but_not_for_ever(pl
     walk._deadline = 0.0
     assert walk._put_off()
     assert doubts == [["s0"]], "only who is waited for"
-    assert 0.0 < walk._deadline < walk._latest == planned + TAKE_UP_S
-    walk._latest = walk._deadline = 0.0
+    assert 0.0 < walk._deadline < planned + TAKE_UP_S
+    walk._deadline, fleet.in_doubt = 0.0, lambda awaited: False
+    assert not walk._put_off(), "nobody is in doubt any more"
+    walk.heard("s0", "attached", {"reason": "why", "status": IDLE})
+    assert walk._put_off(), "what it has to say waits among the events"
+    walk._deadline = 0.0
+    walk._step(walk._events.get_nowait())
+    assert fleet.entered()[-1] == ("s0", "ready")
+    assert planned <= walk._deadline < walk._latest, "it has the whole time again"
+    walk._latest, fleet.in_doubt = 0.0, lambda awaited: True
     assert not walk._put_off()
     record.close()
 
