@@ -38,9 +38,9 @@ for name in ("ansible.cli.playbook", "ansible.executor.task_executor"):
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.coordinator import (  # noqa: E402
     Coordinator,
     Options,
-    Outcome,
 )
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.endpoint import Endpoint  # noqa: E402
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.outcome import Outcome  # noqa: E402
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.progress import Progress  # noqa: E402
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.expansion import expand  # noqa: E402
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.hosts import Host  # noqa: E402

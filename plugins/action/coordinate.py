@@ -25,13 +25,13 @@ from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.coordinator import (
     Coordinator,
     Options,
-    Outcome,
 )
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.endpoint import Endpoint
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.errors import (
     CoordinatorError,
     Interrupted,
 )
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.outcome import Outcome
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.progress import Progress
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.screen import Screen
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.silence import CHOICES

@@ -11,40 +11,36 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import os
 import platform
 import secrets
 import time
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .._planning.plan import FILE_NAME as PLAN_NAME
-from .._planning.plan import RunPlan, without_secrets
-from .absence import Absence
+from .._planning.plan import RunPlan
+from .attendance import Attendance
 from .clock import Bound
-from .collect import Collected, collect
+from .ending import PATIENCE_S, bring_home, end
 from .endpoint import Endpoint
-from .errors import CoordinatorError, Interrupted
-from .fleet import PARTED, Fleet, cannot_take_part
+from .errors import Interrupted
+from .fleet import PARTED, Fleet
 from .lead import Lead
 from .lines import lost_line
+from .outcome import Outcome
+from .parting import Parting
 from .progress import Progress
-from .record import NAME as RECORD_NAME
-from .record import Record, utc, wall_minus_mono_ns
+from .record import Record, about, is_own_and_dead
 from .rounds import Agenda, Pairs
 from .sample import SampleWalk
 from .signals import on_interrupt
-from .silence import Silence
 from .text import one_line
 
 TICK_S = 0.25
-COLLECT_S = 600.0
-COLLECT_PARALLEL = 8
-COLLECT_PATIENCE_S = 60.0  # a host boots in that time, a network is mended
 
 
 @dataclass(frozen=True)
@@ -59,19 +55,6 @@ class Options:
     until: str | None = None
     lease_s: float = 30.0
     channel: str = "auto"
-
-
-@dataclass
-class Outcome:
-    """How the run ended. ``verdict``: ok, partial (samples are missing), failed, aborted, paused."""
-
-    verdict: str = "failed"
-    reason: str | None = None
-    samples: list[dict[str, Any]] = field(default_factory=list)  # the record's lines
-    collected: list[Collected] = field(default_factory=list)
-    missing: dict[str, str] = field(default_factory=dict)  # hosts that the run went on without, and why
-    resumed: bool = False
-    interrupted: bool = False  # by a signal: ansible-playbook is gone, or going
 
 
 class Coordinator:
@@ -89,19 +72,16 @@ class Coordinator:
         absent: Mapping[str, str] | None = None,
     ) -> None:
         self._plan = plan
-        self._absent = dict(absent or {})  # hosts that cannot take part, and why: of a matrix, their pairs are lost
         self._folder = folder
-        self._endpoints = {host: endpoint for host, endpoint in endpoints.items() if host not in self._absent}
         self._progress = progress
         self._options = options
         self._versions = versions
         self._before: dict[str, Bound] = {}
         self._lead = Lead()
-        self._silence = Silence(options.channel)
-        self._absence = Absence(plan)
-        self._lasted_s: dict[int, float] = {}  # point -> from T0 to the end of the longest window so far
+        self._attendance = Attendance(plan, endpoints, absent or {}, progress)
+        self._endpoints = self._attendance.endpoints
+        self._parting = Parting(plan, options.channel, self._endpoints, progress)
         self._sample: SampleWalk | None = None
-        self._agenda: Agenda | None = None
         self._unheard: list[tuple[str, str, dict[str, Any]]] = []  # came after a greeting, before there was a sample
         self._stopping: str | None = None
 
@@ -118,19 +98,20 @@ class Coordinator:
         ticker = asyncio.create_task(self._tick())
         try:
             on_interrupt(self._interrupt)
-            self._plan_silence()
+            self._fleet.stand_alone(self._parting.announced())
             began_s = time.monotonic()
-            await self._unless_interrupted(self._open())
+            await self._unless_interrupted(self._attendance.open(self._fleet))
             if record.past:
                 self._take_up(record)
             else:
-                record.write("run", **self._about(), connect_s=round(time.monotonic() - began_s, 3))
+                connect_s = round(time.monotonic() - began_s, 3)
+                record.write("run", **about(self._plan, self._fleet.greetings, self._versions), connect_s=connect_s)
                 begun = True
-            self._before = await self._fleet.survey(set(self._endpoints) - set(self._absence.missing))
+            self._before = await self._fleet.survey(set(self._endpoints) - set(self._attendance.missing))
             outcome.samples += [event for event in record.past if event["event"] == "sample"]
             await (self._walk_rounds if self._plan.is_matrix else self._walk_all)(record, outcome)
             if outcome.verdict != "paused":
-                await self._bring_home(record, outcome)
+                await self._end(record, outcome)
         finally:
             outcome.interrupted = self._stopping is not None
             if not begun:  # there is nothing to take up, and a plan may hold secrets
@@ -148,7 +129,7 @@ class Coordinator:
         budget = self._plan.retry_budget - sum(verdict != "ok" for verdict in verdicts.values())
         left_behind = record.left_behind()
         for sample in self._plan.samples:
-            await self._welcome_back(record)
+            self._before.update(await self._fleet.survey(await self._attendance.welcome_back(self._fleet, record)))
             attempts = [attempt for number, attempt in verdicts if number == sample.sample]
             if any(verdicts[sample.sample, attempt] == "ok" for attempt in attempts):
                 continue
@@ -177,44 +158,14 @@ class Coordinator:
         outcome.verdict = "partial" if outcome.reason else "ok"
 
     async def _goes_on_without(self, record: Record, line: dict[str, Any]) -> bool:
-        """By the policy ``drop``: leaves out the hosts that have spoiled a sample, if the run makes sense without them.
-
-        Whoever is gone is to blame before whoever said so first. What still runs on such a host ends by itself.
-        """
-        if self._plan.on_host_failure != "drop" or self._sample is None:
-            return False
-        await self._fleet.whole()
-        gone = self._fleet.unreachable() & set(line["hosts"])
-        failed = {host for host, about in line["hosts"].items() if about["verdict"] == "failed"} - gone
-        objection = self._absence.objection(gone or failed)
-        if objection:
-            line["reason"] = f"{line['reason']}; the run cannot go on without {objection}"
-        if objection or not (gone or self._sample.culprit):
-            return False
-        blamed = sorted(gone) or [str(self._sample.culprit)]
-        why = {host: line["hosts"][host]["reason"] or line["reason"] or "failed" for host in blamed}
-        self._absence.drop(why, lost=bool(gone))
-        for host, reason in why.items():
-            record.write("dropped", host=host, reason=reason, sample=line["sample"], attempt=line["attempt"])
-            self._progress.note(f"going on without {host}: {reason}")
-        if gone:
-            await asyncio.sleep(max(0.0, self._sample.over_s() - time.monotonic()))
-        return True
-
-    async def _welcome_back(self, record: Record) -> None:
-        """Hosts that could not be reached and can be again take part in the samples that follow."""
-        for host in self._absence.may_return():
-            if await self._fleet.try_again(host):
-                self._absence.back(host)
-                self._before.update(await self._fleet.survey([host]))
-                record.write("returned", host=host)
-                self._progress.note(f"{host} is back, and takes part again")
+        return await self._attendance.goes_on_without(self._fleet, record, line, self._sample)
 
     async def _walk_rounds(self, record: Record, outcome: Outcome) -> None:
         """Every pair of a matrix that has no ``ok`` yet, in rounds, as long as the retry budget allows."""
         left_behind = record.left_behind()
-        self._agenda = Agenda.of(self._plan, self._absent, outcome.samples, left_behind and record.last("begin"))
-        while task := self._agenda.next():
+        left = left_behind and record.last("begin")
+        agenda = Agenda.of(self._plan, self._attendance.absent, outcome.samples, left)
+        while task := agenda.next(self._fleet.unreachable()):
             if task.reason:
                 outcome.samples.append(lost_line(self._plan, task.key, task.pairs, task.reason))
                 record.write("sample", **outcome.samples[-1])
@@ -226,11 +177,11 @@ class Coordinator:
             if self._stopping:
                 outcome.verdict, outcome.reason = line["verdict"], line["reason"]
                 return
-            self._agenda.told(line, free=task.key == left_behind)
-            if self._agenda.lost and not self._plan.continue_on_error:
-                outcome.verdict, outcome.reason = line["verdict"], self._agenda.lost[0]
+            agenda.told(line, free=task.key == left_behind)
+            if agenda.lost and not self._plan.continue_on_error:
+                outcome.verdict, outcome.reason = line["verdict"], agenda.lost[0]
                 return
-        outcome.reason = "; ".join(dict.fromkeys(self._agenda.lost)) or None
+        outcome.reason = "; ".join(dict.fromkeys(agenda.lost)) or None
         outcome.verdict = "partial" if outcome.reason else "ok"
 
     def _pause(self, record: Record, outcome: Outcome) -> None:
@@ -253,8 +204,8 @@ class Coordinator:
         return verdict == "invalid" or (verdict == "failed" and self._plan.on_host_failure == "retry")
 
     async def _walk(self, record: Record, key: tuple[int, int], pairs: Pairs | None = None) -> dict[str, Any] | None:
-        lasts_s = self._lasts_s(self._plan.samples[key[0]].point)
-        parting = frozenset(self._let_go(lasts_s)) - self._fleet.unreachable()
+        lasts_s = self._parting.lasts_s(self._plan.samples[key[0]].point)
+        parting = frozenset(self._parting.hosts(lasts_s)) - self._fleet.unreachable()
         self._fleet.stand_alone(parting)
         await self._fleet.whole()
         self._sample = SampleWalk(
@@ -269,7 +220,7 @@ class Coordinator:
             lasts_s=lasts_s,
             lease_s=self._options.lease_s,
             pairs=pairs,
-            missing=self._absence.missing,
+            missing=self._attendance.missing,
             until=self._options.until,
         )
         for said in self._unheard:
@@ -280,7 +231,7 @@ class Coordinator:
         line = await self._sample.run()
         self._lead = self._sample.lead
         if line:
-            self._listen(line)
+            self._parting.listen(line)
             await self._cool_down(self._plan.points[line["point"]].cool_down_s)
         return line
 
@@ -292,70 +243,18 @@ class Coordinator:
         while not self._stopping and (left := until - time.monotonic()) > 0:
             await asyncio.sleep(min(left, TICK_S))
 
-    # Silence
-
-    def _lasts_s(self, point: int) -> float | None:
-        """How long a window of this point is: as expected, or as it was when that is longer."""
-        expected_s = self._plan.points[point].expected_s
-        return expected_s and max(expected_s, self._lasted_s.get(point, 0.0))
-
-    def _let_go(self, expected_s: float | None) -> list[str]:
-        return [host for host, endpoint in self._endpoints.items() if self._silence.lets_go(endpoint, expected_s)]
-
-    def _plan_silence(self) -> None:
-        """Says which channels are going to be let go, and gives them connections that end when they are."""
-        windows = [point.expected_s for point in self._plan.points if point.expected_s is not None]
-        hosts = self._let_go(max(windows, default=None))
-        self._fleet.stand_alone(hosts)
-        if hosts and self._silence.choice == "auto":
-            shortest_s = min(self._endpoints[host].server_speaks_s or 0 for host in hosts)
-            self._progress.note(
-                f"the ssh servers of {len(hosts)} hosts speak after {shortest_s} s of silence: "
-                "their channels are let go for each window"
-            )
-
-    def _listen(self, line: dict[str, Any]) -> None:
-        if line["window"] and line["t0_ns"]:
-            lasted_s = (line["window"]["stop_ns"] - line["t0_ns"]) / 1e9
-            self._lasted_s[line["point"]] = max(lasted_s, self._lasted_s.get(line["point"], 0.0))
-        for host, packets in self._silence.listen(line, self._endpoints).items():
-            self._progress.note(
-                f"{host}: {packets} packets on the channel in the window; from now on it is let go before the next"
-            )
-
     # The end
 
-    async def _bring_home(self, record: Record, outcome: Outcome) -> None:
-        """Fetches and verifies what every host has, whatever the verdict."""
+    async def _end(self, record: Record, outcome: Outcome) -> None:
         self._progress.note(f"fetching the outputs of {len(self._endpoints)} hosts")
-        gate = asyncio.Semaphore(COLLECT_PARALLEL)
-
-        async def one(endpoint: Endpoint) -> Collected:
-            async with gate:
-                patience = partial(self._patience_s, endpoint.host)
-                return await collect(endpoint, self._plan.run_id, self._folder, timeout_s=COLLECT_S, patience=patience)
-
-        outcome.collected = list(await asyncio.gather(*(one(endpoint) for endpoint in self._endpoints.values())))
-        collected = {c.host: {"files": c.files, "bytes": c.size_bytes, "problem": c.problem} for c in outcome.collected}
-        outcome.missing = dict(self._absence.missing)
-        away = [each for each in outcome.collected if each.unreachable and each.host not in outcome.missing]
-        if outcome.verdict == "ok" and away:
-            record.write("unfetched", collected=collected)  # there is no end yet: the run can be taken up for the rest
-            return
-        record.write("end", verdict=outcome.verdict, reason=outcome.reason, collected=collected)
-        record.sync()
-        self._forget_secrets()
+        outcome.collected = await bring_home(
+            self._plan, self._folder, self._endpoints.values(), patience_s=self._patience_s
+        )
+        outcome.missing = dict(self._attendance.missing)
+        end(self._plan, self._folder, record, outcome)
 
     def _patience_s(self, host: str) -> float:
-        return 0.0 if self._stopping or host in self._absence.missing else COLLECT_PATIENCE_S
-
-    def _forget_secrets(self) -> None:
-        """The run is over: its plan is kept to be read, not to be walked."""
-        path = self._folder / PLAN_NAME
-        draft = path.with_suffix(".draft")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            json.dump(without_secrets(self._plan), file, separators=(",", ":"))
-        draft.replace(path)
+        return 0.0 if self._stopping or host in self._attendance.missing else PATIENCE_S
 
     # What comes from outside
 
@@ -363,10 +262,6 @@ class Coordinator:
         if kind == "lost":  # the user is told at once; what it means for the sample is known when it is there again
             self._progress.note(f"{host}: its channel is lost ({one_line(message['reason'], limit=300)})")
             return
-        if self._agenda and kind == "gone":
-            self._agenda.away.add(host)
-        if self._agenda and kind == "attached":
-            self._agenda.away.discard(host)
         if kind == "attached" and message["reason"] != PARTED:
             self._progress.note(f"{host}: attached again; before that {one_line(message['reason'])}")
         if self._sample:
@@ -396,28 +291,6 @@ class Coordinator:
             self._progress.tick()
             await asyncio.sleep(TICK_S)
 
-    # Who takes part
-
-    async def _open(self) -> None:
-        """Attaches to the hosts. Those of a matrix that cannot take part cost their pairs, and no more."""
-        drops = self._plan.on_host_failure == "drop"
-        problems = await self._fleet.open(all_needed=not (self._plan.is_matrix or drops))
-        if drops and not self._plan.is_matrix:
-            self._begin_without(problems)
-            return
-        self._absent.update(problems)
-        for host, why in self._absent.items():
-            self._endpoints.pop(host, None)
-            self._progress.note(f"{host} cannot take part, its pairs are lost: {why}")
-
-    def _begin_without(self, problems: Mapping[str, str]) -> None:
-        if problems and (objection := self._absence.objection(problems)):
-            told = cannot_take_part(problems, len(self._endpoints))
-            raise CoordinatorError(f"{told}\nThe run cannot go on without {objection}")
-        self._absence.drop(problems, lost=True)
-        for host, why in problems.items():
-            self._progress.note(f"beginning without {host}: {why}")
-
     def _make_fleet(self) -> Fleet:
         return Fleet(
             run_id=self._plan.run_id,
@@ -426,33 +299,5 @@ class Coordinator:
             plans={host: (entry.sha256, entry.encoded) for host, entry in self._plan.workers.items()},
             lease_s=self._options.lease_s,
             on_event=self._heard,
-            may_take_over=self._own_and_dead,
+            may_take_over=partial(is_own_and_dead, self._folder.parent),
         )
-
-    def _own_and_dead(self, run_id: str) -> bool:
-        """A run of ours whose coordinator lives no more may be ended; anybody else's only its lease ends."""
-        folder = self._folder.parent / run_id
-        if "/" in run_id or run_id.startswith(".") or not (folder / RECORD_NAME).is_file():
-            return False
-        try:
-            Record(folder).close()
-        except CoordinatorError:
-            return False
-        return True
-
-    def _about(self) -> dict[str, Any]:
-        hosts = {}
-        for host, worker in self._plan.workers.items():
-            told = self._fleet.greetings.get(host, {}).get("host") or {}
-            hosts[host] = {**told, "address": worker.address, "group": worker.group, "index": worker.index}
-        return {
-            "run_id": self._plan.run_id,
-            "suite": self._plan.suite,
-            "seed": self._plan.seed,
-            "plan_sha256": self._plan.sha256,
-            "started_utc": utc(time.time_ns()),
-            "wall_minus_mono_ns": wall_minus_mono_ns(),
-            "versions": dict(self._versions),
-            "hosts": hosts,
-            "groups": {group: list(names) for group, names in self._plan.groups.items()},
-        }

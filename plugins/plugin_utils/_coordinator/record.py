@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from .._planning.plan import RunPlan
 from .errors import CoordinatorError
 
 NAME = "coordinator.jsonl"
@@ -78,6 +79,37 @@ class Record:
 
     def last(self, event: str) -> dict[str, Any] | None:
         return next((e for e in reversed(self.past) if e["event"] == event), None)
+
+
+def about(plan: RunPlan, greetings: Mapping[str, Mapping[str, Any]], versions: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of the first line, ``run``."""
+    hosts = {}
+    for host, worker in plan.workers.items():
+        told = greetings.get(host, {}).get("host") or {}
+        hosts[host] = {**told, "address": worker.address, "group": worker.group, "index": worker.index}
+    return {
+        "run_id": plan.run_id,
+        "suite": plan.suite,
+        "seed": plan.seed,
+        "plan_sha256": plan.sha256,
+        "started_utc": utc(time.time_ns()),
+        "wall_minus_mono_ns": wall_minus_mono_ns(),
+        "versions": dict(versions),
+        "hosts": hosts,
+        "groups": {group: list(names) for group, names in plan.groups.items()},
+    }
+
+
+def is_own_and_dead(results: Path, run_id: str) -> bool:
+    """A run of ours whose coordinator lives no more may be ended; anybody else's only its lease ends."""
+    folder = results / run_id
+    if "/" in run_id or run_id.startswith(".") or not (folder / NAME).is_file():
+        return False
+    try:
+        Record(folder).close()
+    except CoordinatorError:
+        return False
+    return True
 
 
 def unfinished(folder: Path) -> bool:

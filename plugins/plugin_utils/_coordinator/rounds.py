@@ -41,11 +41,10 @@ class Task:
 
 
 class Agenda:
-    """``absent`` are hosts that cannot take part in this run, with the reason; ``away`` those that may come back."""
+    """``absent`` are hosts that cannot take part in this run, with the reason."""
 
     def __init__(self, plan: RunPlan, absent: Mapping[str, str], budget: int) -> None:
         self.absent = absent
-        self.away: set[str] = set()
         self.lost: list[str] = []  # reasons
         self.budget = budget
         self._attempts: dict[int, int] = {}  # of each sample, the last number that was given
@@ -82,11 +81,15 @@ class Agenda:
         heapq.heapify(agenda._queue)
         return agenda
 
-    def next(self) -> Task | None:
-        """The next attempt, or pairs that are lost (with a reason); None when nothing is left."""
+    def next(self, away: Collection[str] = ()) -> Task | None:
+        """The next attempt, or pairs that are lost (with a reason); None when nothing is left.
+
+        First attempts with hosts that are ``away``, and may come back, are put off.
+        """
+        away = set(away) - set(self.absent)
         while self._queue:
             task = heapq.heappop(self._queue)
-            put_off = self._parted(task, self.away) if task.attempt == 1 else ()
+            put_off = self._parted(task, away) if task.attempt == 1 else ()
             if put_off:
                 self._add(task.sample, put_off)
                 self._push(_without(task, put_off))

@@ -18,10 +18,10 @@ from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.coordinator import (
     Coordinator,
     Options,
-    Outcome,
 )
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.endpoint import Become, Endpoint
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.errors import CoordinatorError
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.outcome import Outcome
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.progress import Progress
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.expansion import expand
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.hosts import Host

@@ -35,10 +35,10 @@ def line_of(task, culprit=None, verdict=None):
     }
 
 
-def walked(agenda, broken=lambda task: None, most=10_000):
-    """Every task and its line; ``broken(task)`` is the host that fails in it."""
+def walked(agenda, broken=lambda task: None, most=10_000, away=()):
+    """Every task and its line; ``broken(task)`` is the host that fails in it. ``away`` are hosts that are not there."""
     told = []
-    while (task := agenda.next()) and len(told) < most:
+    while (task := agenda.next(away)) and len(told) < most:
         line = line_of(task, broken(task))
         if task.reason:
             line |= {"verdict": "failed", "hosts": {}, "reason": task.reason}
@@ -110,8 +110,7 @@ def test_pairs_of_a_host_that_is_away_wait_for_the_later_rounds():
     agenda = Agenda.of(plan, {})
     first = agenda.next()
     agenda.told(line_of(first))
-    agenda.away.add("c0")
-    told = walked(agenda)
+    told = walked(agenda, away={"c0"})
     assert [task.attempt for task, _line in told] == [1, 1, 2, 2]
     assert all("c0" not in pair for task, _line in told[:2] for pair in task.pairs)
     assert all("c0" in pair for task, _line in told[2:] for pair in task.pairs)
