@@ -105,7 +105,8 @@ class Commands:
             gate.release(0)
             seen = await ended
         except asyncio.CancelledError:
-            _kill(gate.pid)
+            if not ended.done():
+                _kill(gate.pid)
             raise
         finally:
             gate.close()

@@ -34,6 +34,7 @@ from .seal import Seal, read, seal
 from .sockdiag import Connection
 
 TOO_LATE_NS = 2_000_000  # nearer than this, T0 cannot be kept
+_CANCEL_PERIOD_S = 0.02
 
 Record = Callable[..., object]
 
@@ -305,11 +306,13 @@ class Sample:
         self._clearing = True
         for timer in self._timers.values():
             timer.cancel()
-        for task in self._tasks.values():
-            task.cancel()
-        self._start("clear", self._clear_away())
+        self._start("clear", self._clear_away(set(self._tasks.values())))
 
-    async def _clear_away(self) -> None:
+    async def _clear_away(self, others: set[asyncio.Task[None]]) -> None:
+        while others:  # before Python 3.12 wait_for forgets a cancellation that comes together with its result
+            for task in others:
+                task.cancel()
+            _over, others = await asyncio.wait(others, timeout=_CANCEL_PERIOD_S)
         while True:
             try:
                 await descendants.end(self._reaper, None, 0)
@@ -319,8 +322,8 @@ class Sample:
         for step in (self._commands.undo, self._seal_outputs):
             try:
                 await step()
-            except (OSError, WorkerError) as problem:
-                self._record("problem", text=str(problem))
+            except Exception as problem:  # whatever it is: everything is gone, and somebody waits for this word
+                self._record("problem", text=self._in_words(problem))
         self._emit(machine.Cleared())
 
     # Tasks and news
@@ -334,18 +337,17 @@ class Sample:
 
     def _task_is_done(self, task: asyncio.Task[None]) -> None:
         problem = None if task.cancelled() else task.exception()
-        if problem is None:
-            return
+        if problem is not None:
+            self._emit(machine.Failed(self._in_words(problem)))
+
+    def _in_words(self, problem: BaseException) -> str:
         if isinstance(problem, OSError):
-            text = f"{problem.strerror}: {problem.filename}" if problem.filename else str(problem.strerror or problem)
-        elif isinstance(problem, WorkerError):
-            text = str(problem)
-        else:
-            text = f"the worker itself failed ({type(problem).__name__}): see the run's journal on this host"
-            self._record(
-                "problem", text="".join(traceback.format_exception(type(problem), problem, problem.__traceback__))
-            )
-        self._emit(machine.Failed(text))
+            return f"{problem.strerror}: {problem.filename}" if problem.filename else str(problem.strerror or problem)
+        if isinstance(problem, WorkerError):
+            return str(problem)
+        trace = traceback.format_exception(type(problem), problem, problem.__traceback__)
+        self._record("problem", text="".join(trace))
+        return f"the worker itself failed ({type(problem).__name__}): see the run's journal on this host"
 
     async def _until(self, true: Callable[[], bool]) -> None:
         """Wait for news of the processes until a condition holds; the state's deadline is around it."""

@@ -7,10 +7,12 @@ import fcntl
 import math
 import random
 import time
+import traceback
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from netbench_trial.lab import LabTrial
 from netbench_trial.results import RunFolder
@@ -177,7 +179,9 @@ class Engine:
             fault.after(scene)
             self._trial.check_clean()
         except Exception as problem:
-            case.missed.append(f"afterwards: {type(problem).__name__}: {problem}")
+            where = traceback.extract_tb(problem.__traceback__)[-3:]
+            places = " < ".join(f"{Path(each.filename).name}:{each.lineno}" for each in reversed(where))
+            case.missed.append(f"afterwards: {type(problem).__name__}: {problem} ({places})")
         if case.missed:
             self._make_whole()
 
