@@ -41,6 +41,7 @@ from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator
     fitted,
 )
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.plan import RunPlan, Step, read
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.versions import in_short
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results import folder as folders
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.errors import ResultsError
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.publish import publish
@@ -88,6 +89,7 @@ class ActionModule(ActionBase):
                     "collection": collection_version(collection_root()),
                     "ansible-core": ansible_version,
                     "python": platform.python_version(),
+                    "tools": in_short(plan.versions),
                 },
             )
             outcome = asyncio.run(coordinator.run())

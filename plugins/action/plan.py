@@ -26,7 +26,12 @@ from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol.pl
 from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol.schema import Path as Place
 from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol.schema import SchemaError
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.record import unfinished
-from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning import inventory, profile, workload
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning import (
+    inventory,
+    profile,
+    versions,
+    workload,
+)
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.blame import blamed
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.documents import FileProblem
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.expansion import expand
@@ -95,6 +100,8 @@ class ActionModule(ActionBase):
                 display.display(f"takes up {folder.name}, which was left unfinished (resume: never begins a new run)")
             for line in describe(plan, commands=True):
                 display.display(line)
+        for line in versions.differing(plan.versions):
+            display.warning(line)
         written = False
         if not left and not self._task.check_mode:
             plan, written = _kept(plan, folder)

@@ -84,6 +84,7 @@ PROCESS = Record(
     cpus=(optional(list_of(integer(minimum=0, maximum=65535), minimum=1)), None),
     priority=(optional(integer(minimum=1, maximum=99)), None),  # real-time (SCHED_FIFO)
     success=(list_of(integer(minimum=0, maximum=255)), lambda: [0]),  # exit statuses that count as success
+    peer=(optional(PORT), None),  # the server that it talks to: when it fails, can that be reached at all?
 )
 
 STOP = Record(
@@ -135,6 +136,7 @@ class Process:
     cpus: tuple[int, ...] | None
     priority: int | None
     success: tuple[int, ...]
+    peer: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -269,6 +271,7 @@ def _point(record: dict[str, Any], inputs: Mapping[str, str], path: schema.Path)
                 cpus=tuple(process["cpus"]) if process["cpus"] is not None else None,
                 priority=process["priority"],
                 success=tuple(process["success"]),
+                peer=process["peer"],
             )
             for process in record["processes"]
         ),

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from .storage import open_regular
 
 _FIRST_WAIT_S, _LAST_WAIT_S = 0.002, 0.020
 _READ_BYTES = 1 << 20
+_ANSWER_S = 1.5  # for a connection; the coordinator waits a little longer than a deadline
+_PEERS_LIMIT = 20
 
 
 async def _looks() -> AsyncIterator[None]:
@@ -88,3 +90,23 @@ def _read(path: Path, position: int) -> bytes:
         return os.pread(handle, _READ_BYTES, position)
     finally:
         os.close(handle)
+
+
+async def unreachable(peers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Which servers (plan.PORT) do not take a connection from here, in words. Looks at all of them at once."""
+    places = list(dict.fromkeys((str(peer["address"]), int(peer["port"])) for peer in peers))[:_PEERS_LIMIT]
+    found = await asyncio.gather(*(_why_unreachable(*place) for place in places))
+    return [each for each in found if each]
+
+
+async def _why_unreachable(address: str, port: int) -> str | None:
+    try:
+        _unused, writer = await asyncio.wait_for(asyncio.open_connection(address, port), _ANSWER_S)
+    except asyncio.TimeoutError:
+        why = "no answer"
+    except OSError as problem:
+        why = os.strerror(problem.errno) if problem.errno and problem.errno > 0 else str(problem)
+    else:
+        writer.close()
+        return None
+    return f"{address}:{port}/tcp cannot be reached from here ({why}): is a firewall in the way?"

@@ -69,6 +69,7 @@ class Sample:
         self._began_s: float | None = None  # T0 or the launch
         self._asked_to_end = False
         self._clearing = False
+        self._failing = False
         self._seal: Seal | None = None
         self._restored: Sequence[Mapping[str, Any]] = ()
 
@@ -225,7 +226,18 @@ class Sample:
             for member in self._members:
                 member.held_gate.listen()
         missing = self._what_is_missing(planned.reached)
-        self._emit(machine.Failed(f"state {state!r} was not reached within {planned.deadline_s:g} s: {missing}"))
+        self._fail(f"state {state!r} was not reached within {planned.deadline_s:g} s: {missing}")
+
+    def _fail(self, problem: str) -> None:
+        """Say so, and whether servers can be reached from here: programs seldom say that in clear words."""
+        if not self._failing:
+            self._failing = True
+            self._start("fail", self._look_at_peers_and_fail(problem))
+
+    async def _look_at_peers_and_fail(self, problem: str) -> None:
+        peers = [member.process.peer for member in self._members if member.process.peer and member.gate]
+        unreachable = await readiness.unreachable(peers)
+        self._emit(machine.Failed("; ".join([problem, *unreachable])))
 
     def _what_is_missing(self, rule: Mapping[str, Any]) -> str:
         if rule["rule"] == "listening":
@@ -264,8 +276,8 @@ class Sample:
             return
         problem = member.problem(self._point.stop, asked=self._asked_to_end)
         if problem:
-            self._emit(machine.Failed(problem + storage.fullness(self._folder)))
-        elif all(each.exit for each in self._members):
+            self._fail(problem + storage.fullness(self._folder))
+        elif all(each.exit for each in self._members) and not self._failing:
             self._emit(machine.Exited())
 
     def _halted(self, member: Member, number: str) -> None:

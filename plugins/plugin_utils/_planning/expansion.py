@@ -17,7 +17,7 @@ from typing import Any
 
 from ...module_utils._protocol import plan as worker_plan
 from ...module_utils._protocol.schema import Path, SchemaError
-from . import expectations, matrix, roles, template, warm_up
+from . import expectations, matrix, roles, template, versions, warm_up
 from . import parameters as declared_parameters
 from . import suite as suites
 from . import workload as workloads
@@ -78,6 +78,10 @@ def expand(
                 "samples": order,
             }
             workers[name] = _worker_entry(document, hosts[name], encoder)
+    tools = versions.of_plan({name: entry.document for name, entry in workers.items()}, hosts)
+    if suite["versions"] == "same" and (different := versions.differing(tools)):
+        problem = f"{'; '.join(different)}. Install the same, or say 'any'."
+        raise SchemaError(("suite", "versions"), problem, suite["versions"])
     return RunPlan(
         run_id=run_id,
         suite=suite["name"],
@@ -95,6 +99,7 @@ def expand(
         workers=workers,
         continue_on_error=suite["continue_on_error"],
         analysis={name: suite[name] for name in ("expectations", "confidence", "percentiles")},
+        versions=tools,
     ).sealed()
 
 

@@ -79,9 +79,12 @@ class HostPlan:
         end = self.links.end(self.member.group)
         others = self.members[self.links.between[1 - end]]
         return [
-            replace(self, names=self._names_at(link, end, others[link.ends[1 - end]]))._process(
-                process_of_link(name, link.of[end]), process, path
-            )
+            {
+                **replace(self, names=self._names_at(link, end, others[link.ends[1 - end]]))._process(
+                    process_of_link(name, link.of[end]), process, path
+                ),
+                **_peer(others[link.ends[1 - end]].at_link(link.of[1 - end])),
+            }
             for link in self.member.links
         ]
 
@@ -233,6 +236,12 @@ class HostPlan:
         """The host's own, the workload's, the loopback one for a loopback address; else the worker finds it."""
         found = self.member.host.interface or self._rendered(workloads, path)
         return found or ("lo" if _is_loopback(self.member.host.address) else None)
+
+
+def _peer(other: Member) -> dict[str, Any]:
+    """Where a process finds its server, if that listens for TCP."""
+    ports = [port.number for port in other.ports.values() if port.protocol == "tcp"]
+    return {"peer": {"port": ports[0], "address": other.host.address}} if ports else {}
 
 
 def process_of_link(name: str, number: int) -> str:

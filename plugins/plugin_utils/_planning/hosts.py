@@ -26,8 +26,9 @@ port_number = integer(minimum=1, maximum=65535)
 class Host:
     """A host of the inventory. ``bind`` is the address its programs listen on; None: all.
 
-    ``tools`` are installed programs ``{name: {path, sha256}}``, ``worker`` is ``{program, python, instance}``. Hosts
-    with the same ``machine`` are on one machine. ``first_port`` replaces the number of its group's first port.
+    ``tools`` are installed programs ``{name: {path, sha256, version, of}}``, ``worker`` is ``{program, python,
+    instance}``. Hosts with the same ``machine`` are on one machine. ``first_port`` replaces the number of its group's
+    first port.
     """
 
     name: str

@@ -36,7 +36,7 @@ VARIABLES: Mapping[str, Checker] = {
 
 READ = (*VARIABLES, "ansible_host", "ansible_port", "ansible_connection", "worker_instance")
 
-TOOL = Record(path=text(minimum=1), sha256=(optional(SHA256), None))
+TOOL = Record(path=text(minimum=1), sha256=(optional(SHA256), None), version=(text(maximum=100), ""))
 
 
 def host(name: str, variables: Mapping[str, Any]) -> Host:
@@ -52,7 +52,10 @@ def host(name: str, variables: Mapping[str, Any]) -> Host:
     address = found.get("netbench_address") or str(variables.get("ansible_host") or name)
     worker = {key: value for key, value in found.get("netbench_worker", {}).items() if value}
     tools = {
-        tool: TOOL({key: value for key, value in facts.items() if key in TOOL.fields}, ("hosts", name, variable, tool))
+        tool: {
+            **TOOL({key: value for key, value in facts.items() if key in TOOL.fields}, ("hosts", name, variable, tool)),
+            "of": variable.removesuffix("_tools"),
+        }
         for variable in VARIABLES
         if variable.endswith("_tools")
         for tool, facts in found.get(variable, {}).items()

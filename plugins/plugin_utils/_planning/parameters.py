@@ -54,6 +54,7 @@ PARAMETER = Record(
     maximum=(anything, None),
     items=(choice(*ITEM), "text"),  # the type of a list's items
     template=(boolean, False),  # the value may hold placeholders itself
+    reserved=(schema.mapping_of(PARAMETER_NAME), dict),  # options of a list that a parameter of that name gives
 )
 
 Declared = Mapping[str, Any]  # one checked PARAMETER
@@ -102,7 +103,10 @@ def value(declared: Declared, found: Any, path: Path) -> Any:
     if found is None and declared["default"] is None:
         return None
     if declared["type"] == "list":
-        return schema.list_of(ITEM[declared["items"]])(found, path)
+        words = schema.list_of(ITEM[declared["items"]])(found, path)
+        for position, word in enumerate(words if declared["reserved"] else ()):
+            _refuse_reserved(str(word), declared["reserved"], (*path, position))
+        return words
     checker = ITEM[declared["type"]]
     checked = checker(found, path)
     for bound, wrong in (("minimum", "below"), ("maximum", "above")):
@@ -110,3 +114,11 @@ def value(declared: Declared, found: Any, path: Path) -> Any:
         if limit is not None and (checked < checker(limit, ()) if wrong == "below" else checked > checker(limit, ())):
             raise SchemaError(path, f"{found} is {wrong} the {bound} of {limit}.", found)
     return checked
+
+
+def _refuse_reserved(word: str, reserved: Mapping[str, str], path: Path) -> None:
+    """An option that the workload gives itself would stand there twice, and what follows from it would be wrong."""
+    for option, parameter in reserved.items():
+        attached = word.startswith(f"{option}=") if option.startswith("--") else word.startswith(option)
+        if word == option or attached:
+            raise SchemaError(path, f"{option} is given by the parameter {parameter!r}; use that.", word)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,7 @@ class RunPlan:
     workers: Mapping[str, WorkerEntry]
     continue_on_error: bool = True
     analysis: Mapping[str, Any] = field(default_factory=dict)  # how results are judged: see the suite
+    versions: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)  # what -> version -> hosts
 
     @property
     def is_matrix(self) -> bool:
@@ -184,6 +185,7 @@ def to_document(plan: RunPlan) -> dict[str, Any]:
         "inputs": inputs,
         "continue_on_error": plan.continue_on_error,
         "analysis": dict(plan.analysis),
+        "versions": {what: {each: list(hosts) for each, hosts in of.items()} for what, of in plan.versions.items()},
     }
 
 
@@ -304,6 +306,7 @@ def _from_document(document: Mapping[str, Any]) -> RunPlan:
         workers=workers,
         continue_on_error=document.get("continue_on_error", True),
         analysis=document.get("analysis", {}),
+        versions=document.get("versions", {}),
     )
 
 

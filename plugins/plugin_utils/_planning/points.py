@@ -20,7 +20,7 @@ from .hosts import Host, Member, Members, member_names, ports_of
 from .links import Links
 from .names import Names, of_point
 from .plan import PointSummary
-from .quantities import duration_s
+from .quantities import duration_s, integer
 from .scenario_input import ScenarioInput, scenario_input
 
 ReadFile = Callable[[str, Path], str]
@@ -166,7 +166,7 @@ class PlannedPoint:
         if given is None:
             return self._scenario.expected_s if self._scenario else None
         terms = given if isinstance(given, list) else [given]
-        return sum(duration_s(template.render(term, self._names, path), path) for term in terms)
+        return sum(_product_s(template.render(term, self._names, path), path) for term in terms)
 
     def _max_start_skew_us(self) -> float | None:
         if self._bench.suite["max_start_skew"] is not None:
@@ -208,3 +208,9 @@ def _resolved(value: Any, names: Names, path: Path) -> Any:
     if isinstance(value, Mapping):
         return {key: _resolved(inner, names, (*path, key)) for key, inner in value.items()}
     return template.render(value, names, path)
+
+
+def _product_s(term: Any, path: Path) -> float:
+    """A duration, or so many times one: ``3 * 10``."""
+    times, star, each = term.partition(" * ") if isinstance(term, str) else ("", "", "")
+    return integer(minimum=0)(times, path) * duration_s(each, path) if star else duration_s(term, path)

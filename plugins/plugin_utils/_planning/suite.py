@@ -75,6 +75,7 @@ SUITE = Record(
     warm_up=(optional(duration_s), None),  # traffic of this length before each sample, not measured
     cool_down=(optional(duration_s), None),  # of quiet after each sample
     continue_on_error=(boolean, True),  # after a sample that failed for good
+    versions=(choice("any", "same"), "any"),  # same: a tool of which hosts have different ones is refused
     expectations=(mapping_of(anything), dict),
     confidence=(schema.number(minimum=0.5, maximum=0.9999), 0.95),  # of the intervals
     percentiles=(list_of(schema.number(minimum=0, maximum=100), maximum=20), lambda: [50, 90, 95, 99]),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
-from . import template
+from . import template, versions
 from .matrix import PAIRS
 from .plan import HIDDEN, RunPlan
 from .units import format_duration
@@ -27,6 +27,7 @@ def describe(plan: RunPlan, *, commands: bool) -> list[str]:
     lines += [f"  {group}: {', '.join(hosts)}" for group, hosts in plan.groups.items()]
     lines.append("  steps: " + " → ".join(f"{step.group} {step.state}" for step in plan.steps))
     lines += _matrix(plan)
+    lines += [f"  {line}" for line in versions.differing(plan.versions)]
     expected = "unknown" if plan.expected_s is None else format_duration(round(plan.expected_s, 3))
     lines.append(f"  expected: {expected} of measurement, beside the steps around it")
     lines += [f"  {line}" for line in _table(plan)]

@@ -20,6 +20,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from .metrics import SUM, Metric
 from .outputs import BOTH, NONE, ROWS_LIMIT, RX, TX, Flow, Outputs, Parsed, of_flows
@@ -29,6 +30,11 @@ from .series import Series
 Values = Mapping[str, str]
 Interim = tuple[float, float, float]  # rate in any unit, seconds, end on the wall clock in s
 
+NO_DEMO = b"Demo Mode not configured into this netperf"
+WITHOUT_DEMO = (
+    "netperf was built without demo mode, so its window is that of its processes, and its course that of the"
+    " interface's counters"
+)
 _LINE = re.compile(rb"^([A-Z][A-Z0-9_]{0,60})(?:\[(\d{1,7})\])?=(.{0,4000})$", re.M)
 _BITS = re.compile(r"10\^(\d{1,2})bits/s")
 _BYTES = re.compile(r"([KMGT]?)Bytes/s")
@@ -38,7 +44,9 @@ _SLACK_NS = 50_000_000  # wall and monotonic clock may have moved apart so much
 
 def parse(outputs: Outputs) -> Parsed:
     """One flow for each client process."""
-    return of_flows([_flow(process, outputs) for process in outputs.processes])
+    parsed = of_flows([_flow(process, outputs) for process in outputs.processes])
+    without = any(NO_DEMO in outputs.content(f"{process.name}.stdout") for process in outputs.processes)
+    return replace(parsed, notes=(WITHOUT_DEMO,)) if without else parsed
 
 
 def key_values(content: bytes) -> tuple[dict[str, str], list[Interim]]:
@@ -130,6 +138,8 @@ def _metrics(values: Values) -> Iterator[Metric]:
         if (demand := _count(values, f"{end}_SD")) is not None:
             per = "transaction" if values.get("SD_UNITS", "").endswith("Tran") else "kb"
             yield Metric(f"netperf.cpu_{end.lower()}_per_{per}_us", demand)
+    if (spread := _count(values, "THROUGHPUT_CONFID")) is not None:
+        yield Metric("netperf.throughput_confidence_pct", spread)
     again = [_count(values, f"{end}_TRANSPORT_RETRANS") for end in ("LOCAL", "REMOTE")]
     if any(each is not None for each in again):
         yield Metric("netperf.transport_retransmits", sum(each or 0 for each in again), SUM)

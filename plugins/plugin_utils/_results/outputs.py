@@ -70,6 +70,7 @@ class Parsed:
     flows: tuple[Flow, ...] = ()
     received_bytes: float | None = None
     interface: str = RX
+    notes: tuple[str, ...] = ()  # what a reader of the figures should know
 
 
 Parser = Callable[[Outputs], Parsed]

@@ -18,7 +18,7 @@ from .records import Run
 from .samples import Measured
 from .show import digits, like, micros, scaled
 from .statistics import CONFIDENCE
-from .summary import Summary, label, refused_favours, story
+from .summary import Summary, label, remarks, story
 from .table import shares
 
 
@@ -96,7 +96,7 @@ def _badge(verdict: str) -> str:
 
 
 def _notes(summary: Summary, measured: Sequence[Measured]) -> str:
-    notes = [*story(summary, measured), *refused_favours(each.sample for each in measured)]
+    notes = [*story(summary, measured), *remarks(measured)]
     if not notes:
         return ""
     return '<section class="note"><ul>' + "".join(f"<li>{escape(note)}</li>" for note in notes) + "</ul></section>\n"

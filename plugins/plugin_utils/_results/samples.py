@@ -10,7 +10,7 @@ import csv
 import io
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import folder as folders
@@ -55,6 +55,7 @@ class Measured:
     goodput_source: str
     shares_bps: Mapping[str, float]  # goodput of each receiver inside the window
     metrics: tuple[Metric, ...]
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by host
 
     def light(self) -> Measured:
         """The same without the raw series, for keeping many."""
@@ -96,7 +97,8 @@ def measure(folder: ResultFolder, run: Run, sample: Sample) -> Measured:
     receivers = tuple(
         name for name, host in sample.hosts.items() if host.group in receiving_groups(point.receivers, sample)
     )
-    return _measured(_windowed(sample, receivers, hosts), receivers, hosts, shared, point.peers)
+    notes = {name: data.parsed.notes for name, data in hosts.items() if data.parsed.notes}
+    return replace(_measured(_windowed(sample, receivers, hosts), receivers, hosts, shared, point.peers), notes=notes)
 
 
 def _windowed(sample: Sample, receivers: Sequence[str], hosts: Mapping[str, HostData]) -> Sample:

@@ -207,14 +207,16 @@ def fewer_hosts(samples: Iterable[Sample]) -> str:
     return f"fewer hosts than planned in {len(short)} of {len(known)} samples; missing: {each}"
 
 
-def refused_favours(samples: Iterable[Sample]) -> list[str]:
-    """``client1: client runs without real-time priority 50: Operation not permitted (and 1 more hosts)``; each once."""
+def remarks(measured: Iterable[Measured]) -> list[str]:
+    """``client1: client runs without real-time priority 50: Operation not permitted (and 1 more hosts)``; each once.
+
+    What parsers have to say of a tool comes in the same form.
+    """
     heard: dict[str, dict[str, None]] = {}
-    for sample in samples:
-        for name, host in sample.hosts.items():
-            for process in host.processes:
-                for note in process.notes:
-                    heard.setdefault(note, {})[name] = None
+    for each in measured:
+        for name, host in each.sample.hosts.items():
+            for note in (*each.notes.get(name, ()), *(note for process in host.processes for note in process.notes)):
+                heard.setdefault(note, {})[name] = None
     return [
         f"{next(iter(hosts))}: {note}" + (f" (and {len(hosts) - 1} more hosts)" if len(hosts) > 1 else "")
         for note, hosts in heard.items()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from .expectations import BROKEN, HOLDS, OPEN
 from .samples import Measured
 from .show import digits, like, micros, scaled
-from .summary import OK, UNEXPECTED, PointSummary, Summary, label, refused_favours, story, varying
+from .summary import OK, UNEXPECTED, PointSummary, Summary, label, remarks, story, varying
 from .text import plain
 
 _COLOURS = {
@@ -143,7 +143,7 @@ def _said(summary: Summary, measured: Sequence[Measured], width: int) -> list[st
         notes.append("control packets in the windows: not counted (no counter on these hosts)")
     told = [each.sample.reason for each in measured[-1:]]  # in the sample's own row
     notes += [note for note in story(summary, measured) if not any(why and why in note for why in told)]
-    notes += refused_favours(each.sample for each in measured)[:FAVOURS_SHOWN]
+    notes += remarks(measured)[:FAVOURS_SHOWN]
     return [
         line
         for note in notes

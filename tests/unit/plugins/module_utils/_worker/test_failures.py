@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import signal
 import socket
 import time
 
 import pytest
+from ansible_collections.netbench.orchestrator.plugins.module_utils._worker import readiness
 
 from .driving import AT_T0, RABBITS, SIGNAL, alive, left_behind, pid_in, point, process, rabbits, wait_for
 
@@ -40,6 +43,32 @@ def test_a_client_that_exits_3_is_a_failed_sample_with_its_last_words(worker):
     assert reason == "client exited with status 3"
     (told,) = facts["processes"]
     assert (told["exit_status"], told["stderr_tail"]) == (3, "first\nno route to host")
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_client_that_cannot_reach_its_server_is_told_with_the_port(worker, listens):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        where = {"address": "127.0.0.1", "port": server.getsockname()[1]}
+        if not listens:
+            server.close()
+        clients = [process(name, script="raise SystemExit(3)", peer=where) for name in ("one", "two")]
+        reason, _facts = fails(worker.load(point(*clients)), "ready", "running")
+    problem, *more = reason.split("; ")
+    assert problem in ("one exited with status 3", "two exited with status 3")
+    told = f"127.0.0.1:{where['port']}/tcp cannot be reached from here (Connection refused): is a firewall in the way?"
+    assert more == ([] if listens else [told])
+
+
+def test_a_server_that_drops_what_comes_is_told_as_one_that_does_not_answer(monkeypatch):
+    monkeypatch.setattr(readiness, "_ANSWER_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, contextlib.ExitStack() as waiting:
+        port = server.getsockname()[1]
+        for _number in range(3):  # its queue is full now, and the kernel drops what comes
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(server.getsockname())
+        (told,) = asyncio.run(readiness.unreachable([{"address": "127.0.0.1", "port": port}] * 2))
+    assert told == f"127.0.0.1:{port}/tcp cannot be reached from here (no answer): is a firewall in the way?"
 
 
 def test_a_status_that_the_plan_calls_success_is_one(worker):

@@ -15,6 +15,7 @@ from ansible_collections.netbench.orchestrator.plugins.module_utils._netbench im
 from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol import plan as worker_plan
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning import plan as plans
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.scenarios import generate
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.table import describe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -481,3 +482,49 @@ def test_a_plan_whose_run_is_over_keeps_no_secrets(planning, refused):
     assert "PRIVATE KEY" not in text
     assert "seen" in text
     assert "its run is over" in refused(plans.from_json, text)[1]
+
+
+# What would make a run other than it is meant
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "expected"),
+    [
+        ("global_arguments", ["-l", "600"], "-l is given by the parameter 'duration'; use that."),
+        ("global_arguments", ["-c", "-l600"], "-l is given by the parameter 'duration'; use that."),
+        ("arguments", ["-d", "send", "-l", "30"], "-l is given by the parameter 'duration'; use that."),
+        ("global_arguments", ["-I", "99,5"], "-I is given by the parameter 'confidence'; use that."),
+    ],
+)
+def test_netperf_runs_no_longer_than_its_deadline_knows(planning, refused, name, words, expected):
+    path, problem = refused(planning.planned, "netperf", parameters={name: words})
+    assert (path[:3], problem) == (("suite", "parameters", name), expected)
+
+
+def test_iperf3_runs_no_longer_than_its_deadline_knows(planning, refused):
+    problem = refused(planning.planned, "iperf3", parameters={"arguments": ["--time=600"]})[1]
+    assert problem == "--time is given by the parameter 'duration'; use that."
+
+
+def test_netperf_s_own_repeats_are_expected(planning):
+    plan = planning.planned("netperf", parameters={"confidence": "99,5", "iterations": 5, "duration": "2s"})
+    process = plan.workers["c0"].document["points"][0]["processes"][0]
+    assert process["command"][process["command"].index("-I") :][:4] == ["-I", "99,5", "-i", "5,3"]
+    assert plan.expected_s == 10
+    assert "-I" not in planning.planned("netperf").workers["c0"].document["points"][0]["processes"][0]["command"]
+
+
+def test_versions_that_differ_are_said_or_refused(planning, refused):
+    def tools(version):
+        tool = {"sha256": None, "version": version, "of": "netperf"}
+        return {name: {"path": f"/usr/bin/{name}", **tool} for name in ("netperf", "netserver")}
+
+    groups = {"servers": ["a"], "clients": ["b"]}
+    hosts = {name: planning.host(name, number, tools=tools("2.7.0")) for number, name in enumerate("ab")}
+    same = planning.planned("netperf", groups=groups, hosts=hosts, versions="same")
+    assert same.versions == {"netperf": {"2.7.0": ["a", "b"]}}
+    hosts["b"] = planning.host("b", 1, tools=tools("2.6.0"))
+    told = "netperf differs between hosts: 2.6.0 on b; 2.7.0 on a"
+    assert f"  {told}" in describe(planning.planned("netperf", groups=groups, hosts=hosts), commands=False)
+    path, problem = refused(planning.planned, "netperf", groups=groups, hosts=hosts, versions="same")
+    assert (path, problem) == (("suite", "versions"), f"{told}. Install the same, or say 'any'.")

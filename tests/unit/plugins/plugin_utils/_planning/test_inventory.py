@@ -89,7 +89,8 @@ def test_facts_of_a_host():
     host = inventory.host("s1", variables)
     assert (host.first_port, host.interface, host.instance) == (9000, "eth1", "s1")
     assert (host.environment, host.secret_environment) == ({"A": "1"}, {"B": "2"})
-    assert host.tools == {"iperf3": {"path": "/usr/bin/iperf3", "sha256": "0" * 64}}
+    told = {"path": "/usr/bin/iperf3", "sha256": "0" * 64, "version": "3.12"}
+    assert host.tools == {"iperf3": {**told, "of": "netbench"}}
     assert host.worker["program"] == "/w.pyz"
     assert inventory.host("s1", {"worker_instance": "x"}).instance == "x"
 

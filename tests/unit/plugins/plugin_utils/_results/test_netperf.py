@@ -128,3 +128,13 @@ def test_keys_without_number_are_not_kept(monkeypatch):
     values, interim = key_values(content)
     assert len(values) == 34
     assert interim == []
+
+
+def test_a_netperf_without_demo_mode_is_told_of() -> None:
+    lines = [line for line in printed("tcp-stream").splitlines() if not line.startswith(b"NETPERF_")]
+    said = b"Sorry, Demo Mode not configured into this netperf."
+    found = parsed(b"\n".join([said, *lines]))
+    assert found.series is None
+    assert found.received_bytes
+    assert found.notes == (netperf.WITHOUT_DEMO,)
+    assert parsed(printed("tcp-stream")).notes == ()
