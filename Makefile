@@ -18,7 +18,7 @@ endif
 # One shell line per recipe, so that a missing Python stops it with the message of find-python and nothing else.
 set_up = python=$$(requirements/find-python) && "$$python" requirements/install.py
 
-.PHONY: help incast check test lab lab-down bench coverage faults fuzz model artefact clean
+.PHONY: help incast check test lab lab-down bench coverage faults tools fuzz model artefact clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -47,6 +47,9 @@ coverage:  ## is the start skew that is reported true? With clocks and ways of e
 
 faults:  ## inject every fault, and print what came of it: make faults [ARGS="--times 10"]
 	@$(set_up) controller test && exec .venv/bin/python tests/faults/run.py $(ARGS)
+
+tools:  ## netperf and iperf3 on real SSH hosts, at length (root, podman, Debian's mirror)
+	@$(set_up) controller test && exec .venv/bin/python -m pytest -s tests/tools $(ARGS)
 
 fuzz:  ## 10 million broken inputs for every parser: make fuzz [ARGS="--inputs 1e6 --only frames"]
 	@$(set_up) controller test && exec .venv/bin/python tests/fuzz/run.py $(ARGS)

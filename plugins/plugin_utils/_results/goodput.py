@@ -20,19 +20,22 @@ Where a tool reports its total at the end (iperf3, netperf), ``expected`` is cal
 A trace has a clock of its own, which begins when the driver has read its scenario: some 0.1 s after the process, on
 busy hosts later. So its total is taken, but its course only where no interface tells a better one.
 
+A sender's interface counts what TCP sends again as well. That happens when the way is full, so it is taken off.
+
 An interface that several hosts of the run share (loopback) says nothing about one of them and is not used for counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from .outputs import BOTH, NONE, TX, Parsed
 from .records import HostSample
-from .series import Series
+from .series import Series, reading
 
+Counter = tuple[Sequence[int], Sequence[float]]  # instants and values, as the sampler has them
 SLACK_NS = 5_000_000  # a series may end this much before the window and still cover it
 
 
@@ -46,12 +49,25 @@ class Received:
 
 
 def received(
-    host: HostSample, *, parsed: Parsed, interface: Series | None, expected_rx_bytes: int | None, shared_interface: bool
+    host: HostSample,
+    *,
+    parsed: Parsed,
+    interface: Series | None,
+    expected_rx_bytes: int | None,
+    shared_interface: bool,
+    retransmits: Counter | None = None,
 ) -> Received | None:
-    """The best series there is for one receiver; None when nothing is known. Input series are on the worker's clock."""
+    """The best series there is for one receiver; None when nothing is known. Input series are on the worker's clock.
+
+    ``retransmits``: segments that the host's TCP has sent again, by the sampler.
+    """
     if host.offset_ns is None:
         return None
     life = host.life
+    if parsed.series and parsed.flows:  # the tool tells when data flowed
+        life = parsed.series.start_ns, parsed.series.stop_ns
+    if interface and retransmits and parsed.segment_bytes:
+        interface = _once(interface, retransmits, parsed.segment_bytes)
     interface = _way(interface, parsed.interface) if interface else None
     if life and interface:
         interface = interface.confined(*life)
@@ -63,6 +79,14 @@ def received(
     source = found[1].replace("expected", "reported") if told else found[1]
     sent_known = source in ("driver", "interface") and not parsed.flows
     return Received(found[0].shifted(-host.offset_ns), source, sent_known)
+
+
+def _once(interface: Series, retransmits: Counter, segment_bytes: float) -> Series:
+    """What the interface sent, without what it sent again."""
+    first = retransmits[1][0]
+    again = [(reading(*retransmits, at_ns) - first) * segment_bytes for at_ns in interface.at_ns]
+    sent = [moved - twice for moved, twice in zip(interface.tx_bytes, again, strict=True)]
+    return Series.of(zip(interface.at_ns, interface.rx_bytes, sent, strict=True)) or interface
 
 
 def _way(interface: Series, way: str) -> Series | None:
@@ -83,7 +107,7 @@ def _best(
     own = parsed.series
     counts = None if shared else interface
     candidates: list[tuple[str, Callable[[], Series | None]]] = [
-        ("driver", lambda: own if own and (parsed.whole or (life and own.stop_ns >= life[1] - SLACK_NS)) else None),
+        ("driver", lambda: own if own and _complete(parsed, own, life) else None),
         (
             "expected+interface",
             lambda: counts.shape_of(expected, *life) if counts and life and expected and covers(counts, life) else None,
@@ -98,6 +122,11 @@ def _best(
         if series:
             return series, source
     return None
+
+
+def _complete(parsed: Parsed, own: Series, life: tuple[int, int] | None) -> bool:
+    """A tool of flows says so; a driver's trace is complete when it reaches the end of the process."""
+    return parsed.whole or (not parsed.flows and life is not None and own.stop_ns >= life[1] - SLACK_NS)
 
 
 def covers(series: Series, stretch: tuple[int, int]) -> bool:

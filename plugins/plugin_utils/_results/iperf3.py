@@ -9,7 +9,9 @@ read too). The bytes that count are the receiver's: in each of the two documents
 ``server_output_json``, an interval's ``sum`` and ``sum_bidir_reverse`` with ``sender: false`` is what that end got.
 
 iperf3 prints no instant finer than a second. Its process lives a little longer than its test, by the round trips
-before and after it; half of that is taken to lie before. So an interval's place is uncertain by at most that.
+before and after it; half of that is taken to lie before. So an interval's place is uncertain by at most that. When one
+flow begins or ends the others give way or get what it leaves, and that is uncertain by as much. A window that reached
+there would count bytes of both, so it is made of what lies twice as much inside of the test.
 """
 
 from __future__ import annotations
@@ -47,9 +49,10 @@ def _flow(process: Process, document: Document) -> Flow:
     ]
     ways = {sender for _start, _stop, _omitted, sender, _bytes in here}
     interface = NONE if not ways else BOTH if len(ways) > 1 else TX if True in ways else RX
-    at_ns = _placed(process, [*here, *there])
+    placed = _placed(process, [*here, *there])
     series = active_ns = None
-    if at_ns is not None:
+    if placed is not None:
+        at_ns, within_ns = placed
         courses = [_course(each, at_ns, sender=False) for each in (here, there)]
         if interface == TX and not courses[1]:  # an old server tells no intervals: the sender's course must do
             courses.append(_scaled(_course(here, at_ns, sender=True), sum(received)))
@@ -58,6 +61,9 @@ def _flow(process: Process, document: Document) -> Flow:
         begins = [start for start, _stop, omitted, _sender, _bytes in here if not omitted]
         if series and stops:
             active_ns = at_ns + int(min(begins) * 1e9), min(at_ns + int(max(stops) * 1e9), series.stop_ns)
+            inside_ns = 2 * within_ns
+            if active_ns[1] - active_ns[0] > 4 * inside_ns:
+                active_ns = active_ns[0] + inside_ns, active_ns[1] - inside_ns
     return Flow(
         process=process.name,
         series=series,
@@ -91,12 +97,13 @@ def _intervals(document: Document) -> list[Interval]:
     return found
 
 
-def _placed(process: Process, intervals: Sequence[Interval]) -> int | None:
-    """When the test began: the time that the process lived beside it, halved."""
+def _placed(process: Process, intervals: Sequence[Interval]) -> tuple[int, int] | None:
+    """When the test began, and how wrong that can be: half the time that the process lived beside it."""
     if process.start_ns is None or process.stop_ns is None or not intervals:
         return None
     beside_ns = process.stop_ns - process.start_ns - int(max(interval[1] for interval in intervals) * 1e9)
-    return process.start_ns + max(beside_ns, 0) // 2
+    half_ns = max(beside_ns, 0) // 2
+    return process.start_ns + half_ns, half_ns
 
 
 def _course(intervals: Sequence[Interval], at_ns: int, *, sender: bool) -> Series | None:

@@ -10,8 +10,12 @@ Source: netperf 2.7.0, omni tests with ``-k`` (nettest_omni.c) and ``-D`` (netli
     NETPERF_ENDING[0]=1795283556.494      that ended then, on the wall clock
     REMOTE_BYTES_RECVD=969128729          … the result
 
-The bytes that count are those that either end received. Interim results tell their course: netperf's own end counts
-them, which of UDP is the sender, so they are scaled to what was received. -1 means "not measured".
+The bytes that count are those that either end received. Interim results tell when data flowed, and their course:
+netperf's own end counts them. Where that is the sender, they are scaled to what was received, and what was received
+lags behind by what stood in the buffers: up to 4 MB of TCP, a tenth of a second and more, and not always as much. When
+the sender has ended, netperf waits until they are empty, and ``ELAPSED_TIME`` goes on: that says how much it was at
+last. So the interface's counters, behind the buffers, tell a sender's course better (``at_receiver``). -1 means "not
+measured".
 """
 
 from __future__ import annotations
@@ -39,6 +43,7 @@ _LINE = re.compile(rb"^([A-Z][A-Z0-9_]{0,60})(?:\[(\d{1,7})\])?=(.{0,4000})$", r
 _BITS = re.compile(r"10\^(\d{1,2})bits/s")
 _BYTES = re.compile(r"([KMGT]?)Bytes/s")
 _TRANSACTIONS = "Trans/s"
+_LATELY_NS = 1_000_000_000
 _SLACK_NS = 50_000_000  # wall and monotonic clock may have moved apart so much
 
 
@@ -76,6 +81,7 @@ def _flow(process: Process, outputs: Outputs) -> Flow:
     received = sum(each for each in ends if each) if any(each is not None for each in ends) else None
     local, remote = (bool(each) for each in ends)
     course = _course(process, interim, outputs.wall_minus_mono_ns)
+    series = course.shape_of(received, course.start_ns, course.stop_ns) if course and received else None
     transactions = None
     if course and values.get("THROUGHPUT_UNITS") == _TRANSACTIONS:
         rate, seconds = _count(values, "THROUGHPUT"), _count(values, "ELAPSED_TIME")
@@ -83,7 +89,9 @@ def _flow(process: Process, outputs: Outputs) -> Flow:
             transactions = course.shape_of(rate * seconds, course.start_ns, course.stop_ns)
     return Flow(
         process=process.name,
-        series=course.shape_of(received, course.start_ns, course.stop_ns) if course and received else None,
+        series=_received(series, values) if series and remote and not local else series,
+        at_receiver=not remote,
+        segment_bytes=_count(values, "TRANSPORT_MSS") or 0.0,
         received_bytes=received,
         active_ns=(course.start_ns, course.stop_ns) if course else None,
         interface=BOTH if local and remote else RX if local else TX if remote else NONE,
@@ -111,6 +119,19 @@ def _course(process: Process, interim: list[Interim], wall_minus_mono_ns: int | 
         moved, at_s = moved + rate * length, at_s + length
         rows.append((start_ns + int(at_s * 1e9), moved, 0.0))
     return Series.of(rows)
+
+
+def _received(sent: Series, values: Values) -> Series:
+    """The receiver's course by the sender's: later by what the buffers held at the end, until they were empty."""
+    elapsed_s = _count(values, "ELAPSED_TIME")
+    empty_ns = sent.start_ns + int((elapsed_s or 0) * 1e9)
+    if empty_ns <= sent.stop_ns:
+        return sent
+    before_ns = max(sent.start_ns, sent.stop_ns - _LATELY_NS)
+    rate = sent.rx_between(before_ns, sent.stop_ns) / (sent.stop_ns - before_ns)
+    held = min(rate * (empty_ns - sent.stop_ns), _count(values, "LSS_SIZE_END") or math.inf, sent.rx_bytes[-1])
+    rows = zip(sent.at_ns, (max(0.0, moved - held) for moved in sent.rx_bytes), sent.tx_bytes, strict=True)
+    return Series.of([*rows, (empty_ns, sent.rx_bytes[-1], sent.tx_bytes[-1])]) or sent
 
 
 _TIMES = ("MIN", "MEAN", "P50", "P90", "P99", "MAX", "STDDEV")

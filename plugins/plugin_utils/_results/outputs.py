@@ -42,7 +42,9 @@ class Flow:
 
     ``received_bytes`` is the receiver's count, whichever end that is, and ``series`` its course. ``active_ns``: when
     data flowed. ``interface`` says which of this host's counters its bytes are among. ``transactions`` is a
-    course too. ``values`` is all that the tool says, in its own words.
+    course too. ``values`` is all that the tool says, in its own words. ``at_receiver``: the series was counted where
+    the data arrived; otherwise buffers stand between, and an interface of one's own tells the course better.
+    ``segment_bytes``: what a TCP segment carries at most, 0 when it is not known.
     """
 
     process: str
@@ -53,6 +55,8 @@ class Flow:
     transactions: Series | None = None
     metrics: tuple[Metric, ...] = ()
     values: Mapping[str, str] = field(default_factory=dict)
+    at_receiver: bool = True
+    segment_bytes: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class Parsed:
     flows: tuple[Flow, ...] = ()
     received_bytes: float | None = None
     interface: str = RX
+    segment_bytes: float = 0.0
     notes: tuple[str, ...] = ()  # what a reader of the figures should know
 
 
@@ -81,13 +86,14 @@ def of_flows(flows: Sequence[Flow]) -> Parsed:
     series = [flow.series for flow in flows if flow.series]
     received = [flow.received_bytes for flow in flows if flow.received_bytes is not None]
     ways = {flow.interface for flow in flows}
-    whole = bool(flows) and len(series) == len(flows)
+    told = bool(flows) and len(series) == len(flows)
     return Parsed(
-        series=total(series) if whole else None,
-        whole=whole,
+        series=total(series) if told else None,
+        whole=told and all(flow.at_receiver for flow in flows),
         metrics=tuple(combined(metric for flow in flows for metric in flow.metrics)),
         flows=tuple(flows),
         received_bytes=sum(received) if flows and len(received) == len(flows) else None,
+        segment_bytes=max((flow.segment_bytes for flow in flows), default=0.0),
         interface=NONE if NONE in ways or not ways else ways.pop() if len(ways) == 1 else BOTH,
     )
 

@@ -92,6 +92,7 @@ def measure(folder: ResultFolder, run: Run, sample: Sample) -> Measured:
                 interface=sampled.interface,
                 expected_rx_bytes=point.expected_rx_bytes.get(name) if sample.verdict in ("ok", "invalid") else None,
                 shared_interface=name in shared,
+                retransmits=sampled.counters.get("tcp_retransmits"),
             ),
         )
     receivers = tuple(

@@ -9,6 +9,7 @@ import pytest
 from netbench_lab.fixtures import LabOf
 
 from .lab import LabTrial, lab_trial
+from .tools import ToolsTrial, tools_trial
 from .trial import LocalTrial, local_trial
 
 
@@ -43,3 +44,20 @@ def on_lab(lab_hosts: LabTrial, lab_of: LabOf) -> Iterator[LabTrial]:
     lab_hosts.make_whole()
     yield lab_hosts
     lab_hosts.check_clean()
+
+
+@pytest.fixture(scope="session")
+def tool_hosts(lab_of: LabOf) -> Iterator[ToolsTrial]:
+    """Three servers and four clients of a lab with netperf and iperf3, prepared once."""
+    with tools_trial(lab_of(servers=3, clients=4)) as trial:
+        if why := trial.why_not():
+            pytest.skip(why)
+        trial.install()
+        yield trial
+
+
+@pytest.fixture
+def on_tools(tool_hosts: ToolsTrial) -> Iterator[ToolsTrial]:
+    """The same, for one test, checked to be clean after it."""
+    yield tool_hosts
+    tool_hosts.check_clean()

@@ -11,7 +11,7 @@ import contextlib
 import json
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
@@ -70,6 +70,14 @@ class Listener:
 def _started(pid: int) -> int:
     """When a process started, in clock ticks since boot: with the pid, it names the process for good."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+
+
+def _index(interface: Path) -> str:
+    """Its number; empty when it has just gone."""
+    try:
+        return (interface / "ifindex").read_text().strip()
+    except OSError:
+        return ""
 
 
 def _same_process(known: tuple[int, int] | None) -> TypeGuard[tuple[int, int]]:
@@ -253,6 +261,32 @@ class Host:
     def unlimit_cpu(self) -> None:
         """Undo `limit_cpu`."""
         self._set_cpu_quota("")
+
+    def limit_link(self, rate_bps: int) -> None:
+        """Make the host's link narrow, each way: a queue on either end of its interface."""
+        queue = ("root", "tbf", "rate", f"{rate_bps}bit", "burst", "256kb", "latency", "5ms")
+        for command in self._both_ends():
+            run(command("replace", *queue))
+
+    def unlimit_link(self) -> None:
+        """Undo `limit_link`."""
+        for command in self._both_ends():
+            run(command("del", "root"), check=False)
+
+    def _both_ends(self) -> list[Callable[..., list[str]]]:
+        """How to change the queue of the host's interface, and of the one of this machine at which it hangs."""
+        index = self.shell("cat /sys/class/net/eth0/iflink").strip()
+        others = [path.name for path in Path("/sys/class/net").iterdir() if _index(path) == index]
+        if not others:
+            raise LabError(f"{self.name}: its interface has no other end on this machine")
+
+        def here(verb: str, *queue: str) -> list[str]:
+            return ["tc", "qdisc", verb, "dev", others[0], *queue]
+
+        def inside(verb: str, *queue: str) -> list[str]:
+            return ["nsenter", "-t", str(self.pid), "-n", "--", "tc", "qdisc", verb, "dev", "eth0", *queue]
+
+        return [here, inside]
 
     def times_throttled(self) -> int:
         """How often `limit_cpu` has held the host back so far."""

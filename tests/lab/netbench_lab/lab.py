@@ -192,6 +192,7 @@ class Lab:
             if state["Running"]:
                 host.heal()
                 host.unlimit_cpu()
+                host.unlimit_link()
 
     # -- down ------------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.goodput import received
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.outputs import Flow
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.parsers import Parsed
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.records import HostSample, Process
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.series import Series
@@ -44,6 +45,10 @@ def interface() -> Series:
 
 WHOLE = Parsed(series=counted(5.5), whole=True)
 TRACE = Parsed(series=counted(5))
+SENT_SERIES = Series.of(
+    (LIFE[0] + int(at * SECOND), moved, 0) for at, moved in ((0, 0), (0.01, 500), (5, 5500), (5.5, 5500))
+)
+SENT = Parsed(series=SENT_SERIES, flows=(Flow("client", at_receiver=False),), received_bytes=5500)  # 500 in buffers
 LATE = Parsed(series=counted(5, factor=1.04))  # its clock began 0.2 s after the process: every line seems too early
 TOTAL = int(5.5 * RATE)
 
@@ -54,6 +59,8 @@ TOTAL = int(5.5 * RATE)
         (WHOLE, interface(), TOTAL, False, "driver", 1e-9),
         (TRACE, interface(), TOTAL, False, "expected+interface", 1e-9),
         (LATE, interface(), TOTAL, False, "expected+interface", 1e-9),
+        (SENT, interface(), None, False, "reported+interface", 1e-9),
+        (SENT, interface(), None, True, "driver+reported", 0.06),
         (TRACE, interface(), TOTAL, True, "driver+expected", 1e-9),
         (TRACE, None, TOTAL, False, "driver+expected", 1e-9),
         (Parsed(), interface(), TOTAL, False, "expected+interface", 1e-9),
@@ -93,3 +100,19 @@ def test_a_trace_that_rounds_up_keeps_the_known_total() -> None:
     found = received(host(), parsed=generous, interface=None, expected_rx_bytes=TOTAL, shared_interface=False)
     assert found
     assert found.series.rx_bytes[-1] == TOTAL
+
+
+def test_what_tcp_sent_again_is_not_counted_twice() -> None:
+    """Half of the last two seconds' segments were lost on the way, so an interface sent twice as much in them."""
+    instants = [LIFE[0] + second * SECOND for second in range(6)]
+    sent = [0, 1000, 2000, 3000, 5000, 7000]
+    again = [7, 7, 7, 7, 17, 27]  # segments of 100 bytes, since the host was booted
+    sender = Parsed(flows=(Flow("client"),), received_bytes=5000, interface="tx", segment_bytes=100)
+    counters = Series.of((at_ns, 0, each) for at_ns, each in zip(instants, sent, strict=True))
+    found = received(
+        host(stop_ns=instants[-1]), parsed=sender, interface=counters, expected_rx_bytes=None, shared_interface=False,
+        retransmits=(instants, again),
+    )  # fmt: skip
+    assert found
+    assert found.source == "reported+interface"
+    assert [found.series.rx_at(second * SECOND) for second in range(6)] == [0, 1000, 2000, 3000, 4000, 5000]

@@ -45,6 +45,32 @@ def test_interim_results_become_a_series_that_ends_at_what_was_received() -> Non
     assert found.interface == "tx"
 
 
+def slow(*rates: float, elapsed_s: float, buffer_bytes: int) -> bytes:
+    """A sender's interim results of a second each (Mbit/s); its buffers are empty when `elapsed_s` have passed."""
+    lines = []
+    for number, rate in enumerate(rates):
+        ending = 1_795_283_556 + number + 1
+        lines += [f"NETPERF_INTERIM_RESULT[{number}]={rate}", f"NETPERF_INTERVAL[{number}]=1"]
+        lines += [f"NETPERF_UNITS[{number}]=10^6bits/s", f"NETPERF_ENDING[{number}]={ending}"]
+    lines += [f"REMOTE_BYTES_RECVD={int(sum(rates) * 125_000)}", "LOCAL_BYTES_RECVD=0", f"ELAPSED_TIME={elapsed_s}"]
+    return "\n".join([*lines, f"LSS_SIZE_END={buffer_bytes}", ""]).encode()
+
+
+@pytest.mark.parametrize(("buffer_bytes", "held"), [(4_000_000, 1_250_000), (500_000, 500_000)])
+def test_what_arrives_lags_behind_the_sender_by_what_its_buffers_hold(buffer_bytes: int, held: int) -> None:
+    """0.1 s of 100 Mbit/s stand in the buffers when the sender has ended, or as much as they hold."""
+    content = slow(110, 100, 100, elapsed_s=3.1, buffer_bytes=buffer_bytes)
+    found = parsed(content, start_s=556.0, life_s=3.2)
+    (flow,) = found.flows
+    assert not flow.at_receiver
+    assert not found.whole
+    assert flow.active_ns == (556 * SECOND, 559 * SECOND)
+    assert flow.series
+    assert flow.series.rx_at(558 * SECOND) == pytest.approx(210 * 125_000 - held)
+    assert flow.series.rx_at(559 * SECOND) == pytest.approx(310 * 125_000 - held)
+    assert flow.series.rx_at(559 * SECOND + SECOND // 10) == flow.received_bytes
+
+
 def test_a_sender_of_udp_does_not_say_what_arrived() -> None:
     found = parsed(printed("udp-stream"), start_s=558.04)
     assert found.received_bytes == 2308335666
