@@ -288,12 +288,17 @@ def stale_run(scene: Scene) -> None:
     playing = scene.trial.start(
         PLAYBOOKS / "run.yml",
         run_workload="command",
-        run_parameters=pair(python="/usr/bin/python3", client=["/bin/sleep", "600"], duration_s=600, deadline="1s"),
+        run_parameters=pair(python="/usr/bin/python3", client=["/bin/sleep", "600"], duration_s=0.5, deadline="1s"),
         run_lease=1,
         run_results=str(theirs),
     )
     scene.trial.playing.append(playing)
-    until("theirs runs", lambda: [*filter(_has_t0, theirs.glob("2*/coordinator.jsonl"))], deadline_s=60)
+
+    def runs() -> bool:
+        assert playing.process.poll() is None, f"theirs has ended:\n{playing.text}"
+        return any(map(_has_t0, theirs.glob("2*/coordinator.jsonl")))
+
+    until("theirs runs", runs, deadline_s=60)
     playing.kill_all()
 
 

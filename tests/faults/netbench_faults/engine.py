@@ -136,6 +136,7 @@ class Engine:
 
         until(f"the phase {phase.name} begins", begun, deadline_s=PATIENCE_S * self.slowness, every_s=0.003)
         length_s = scene.window_s * 0.9 if phase.name == "window" else min(self._lengths[phase.name])
+        length_s = max(0.0, length_s - fault.lasts_s)
         at_s = (timeline.at(mark) or 0.0) + share * length_s
         time.sleep(max(0.0, at_s - time.monotonic()))
         began_s = time.monotonic()

@@ -43,7 +43,8 @@ class Fault:
 
     `noticed_s`: until the user is told, when that is promised. `gone_within_s`: from the playbook's end until nothing
     of the benchmark is left (0: it is gone by then). `names_victim`: a run that is not ok says which host it was;
-    `says`: and these words. `terminal`: it is played on one. `window_s`, `deaf` and `escaping` are of the workload.
+    `says`: and these words. `lasts_s`: it is to be over before the phase is. `terminal`: it is played on one.
+    `window_s`, `deaf` and `escaping` are of the workload.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Fault:
     says: str = ""
     terminal: bool = False
     window_s: float = 1.2
+    lasts_s: float = 0.0
     deaf: bool = False
     escaping: bool = False
     settings: Mapping[str, object] = field(default_factory=dict)
@@ -119,6 +121,7 @@ FAULTS = {
             "network cut for 30 s in a long window",
             breaking.cut_network,
             {"window": (OK,)},
+            lasts_s=breaking.CUT_S,
             window_s=40,
             within_s=90,
         ),
@@ -173,7 +176,7 @@ FAULTS = {
             after=breaking.wait_for_nobody,
             names_victim=False,
             says="here, for",
-            gone_within_s=LEASE_S,
+            gone_within_s=90,  # the workload that is shipped has longer deadlines
         ),
         Fault("journal cut in mid-record, worker killed", breaking.kill_worker_and_cut_journal, _WORKER),
         Fault(

@@ -98,7 +98,7 @@ class Timeline:
             for sample in range(samples):
                 first, last = (self.marks.get(mark, math.inf) for mark in phase.marks(sample))
                 if last < until_s:
-                    found[phase.name] = min(last - first, found.get(phase.name, math.inf))
+                    found[phase.name] = max(0.0, min(last - first, found.get(phase.name, math.inf)))
         return found
 
     def _watch(self) -> None:
