@@ -9,31 +9,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import json
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from ...module_utils._protocol.frames import PROTOCOL
 from ...module_utils._worker.sockdiag import segments
-from . import remote
-from .channel import OPEN_S, Channel
-from .clock import Bound, Exchange, survey
+from . import remote, surveys
+from .channel import Channel
+from .clock import Bound
 from .endpoint import Endpoint
 from .errors import ChannelError, CoordinatorError, HostError, Refused
+from .joining import Joining
 
 PARALLEL = 16  # connections being opened at the same time: more only fight for the control node's processor
-PINGS, PINGS_OF_MANY, MANY = 6, 4, 64  # round trips of a survey, and those for more than so many hosts
-EXCHANGE_NS = 100_000  # what a round trip costs the control node's processor, about
-PLAN_S = 30.0
 ATTACH_AGAIN_S = 6.0  # systemd restarts a worker within one
 ATTACH_ATTEMPTS = 2  # at least: on a busy machine one may take longer than all the time there is
 ATTACH_PAUSE_S = 0.3
 RETURN_S = 2.0  # for a host that was given up; it holds up the others
 SILENT_S = 5.0  # a host that is waited for and has said nothing for so long is asked whether it is there
-ANSWER_S = 3.0
 LOOK_S = 1.0
 PARTED = "let go for the window"
 GOODBYE_S, GOODBYE_PAUSE_S = 2.0, 0.005
@@ -59,12 +54,9 @@ class Fleet:
         may_take_over: Callable[[str], bool],
     ) -> None:
         self._run_id = run_id
-        self._coordinator = coordinator
+        self._joining = Joining(run_id, coordinator, plans, lease_s, may_take_over)
         self._endpoints = endpoints
-        self._plans = plans
-        self._lease_s = lease_s
         self._on_event = on_event
-        self._may_take_over = may_take_over
         self._channels: dict[str, Channel] = {}
         self._mending: dict[str, asyncio.Task[None]] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
@@ -86,7 +78,7 @@ class Fleet:
 
         async def one(host: str) -> None:
             async with self._gate:
-                await self._deliver(host)
+                await self._joining.deliver(self._endpoints[host])
                 await self._attach(host)
                 if host in self._alone:
                     await remote.hush(self._endpoints[host])
@@ -137,47 +129,11 @@ class Fleet:
         return bounds
 
     async def _survey(self, hosts: Iterable[str]) -> dict[str, Bound]:
-        """Only as many hosts are asked at the same time as keep the control node busy: an answer that waits until
-        others have been dealt with makes its bound wider.
-        """
-        waiting = list(hosts)
-        pings = PINGS if len(waiting) <= MANY else PINGS_OF_MANY
-        at_once = 2 + max(0, self._mean_rtt_ns(waiting)) // EXCHANGE_NS
-        bounds: dict[str, Bound] = {}
-
-        async def one_after_the_other() -> None:
-            while waiting:
-                host = waiting.pop()
-                if heard := await self._ping(host, pings):
-                    bounds[host] = survey(heard)
-
-        await asyncio.gather(*(one_after_the_other() for _unused in range(min(at_once, len(waiting)))))
-        return bounds
-
-    async def _ping(self, host: str, pings: int) -> list[Exchange]:
-        channel = self._channels[host]
-        heard = []
-        try:
-            for _ping in range(pings):
-                await channel.request("clock", timeout_s=ANSWER_S)
-                heard += list(channel.exchanges)[-1:]  # a worker that does not tell its time gives none
-        except ChannelError as problem:  # fewer round trips are wider bounds, not wrong ones
-            await self._give_up(channel, problem)
-        return heard
-
-    def _rtts_ns(self, hosts: Iterable[str]) -> list[int]:
-        """The hosts' recent best round trips."""
-        recent = (self._channels[host].exchanges for host in hosts)
-        return [min(e.rtt_ns for e in exchanges) for exchanges in recent if exchanges]
-
-    def _mean_rtt_ns(self, hosts: Iterable[str]) -> int:
-        rtts_ns = self._rtts_ns(hosts)
-        return sum(rtts_ns) // len(rtts_ns) if rtts_ns else 0
+        return await surveys.survey_all(self._channels, hosts, self._give_up)
 
     def slowest_way_ns(self, hosts: Iterable[str]) -> int:
         """The slowest of the hosts' latest round trips as they were seen here."""
-        recent = (list(self._channels[host].exchanges)[-PINGS_OF_MANY:] for host in hosts)
-        return max((each.back_ns - each.sent_ns for exchanges in recent for each in exchanges), default=0)
+        return surveys.slowest_way_ns(self._channels, hosts)
 
     def keep_silence(self, until: float | None) -> None:
         """Nobody is asked and no lost channel is taken up again before ``until`` (time.monotonic(); None: nobody
@@ -224,7 +180,7 @@ class Fleet:
     async def _is_there(self, channel: Channel) -> None:
         self.spoke_ns = self.spoke_ns or time.monotonic_ns()
         try:
-            await channel.request("clock", timeout_s=ANSWER_S)
+            await channel.request("clock", timeout_s=surveys.ANSWER_S)
         except ChannelError as problem:
             await self._give_up(channel, problem)
 
@@ -266,13 +222,13 @@ class Fleet:
             if host in self.unreachable():
                 async with asyncio.timeout(RETURN_S):
                     if host not in self._channels:
-                        await self._deliver(host)
+                        await self._joining.deliver(self._endpoints[host])
                     await self._attach(host)
             channel = self._channels[host]
             while not over(status := self.greetings[host]["status"] or {}):
                 channel.send("stop", reason="its coordinator is back, and went on without it")
                 await asyncio.sleep(ATTACH_PAUSE_S)
-                self.greetings[host] = await self._greet(channel)
+                self.greetings[host] = await self._joining.greet(channel)
                 if time.monotonic() > until:
                     return False
             return status.get("run_id") in (None, self._run_id)
@@ -286,41 +242,14 @@ class Fleet:
 
     # One host
 
-    async def _deliver(self, host: str) -> None:
-        sha256, encoded = self._plans[host]
-        answer = await remote.run(self._endpoints[host], "accept-plan", given=encoded, timeout_s=PLAN_S)
-        accepted = confirmed(host, answer)
-        if accepted != sha256:
-            raise HostError(host, f"stored a plan with hash {accepted[:16]!r}, expected {sha256[:16]!r}")
-
     async def _attach(self, host: str) -> dict[str, Any]:
         endpoint = self._endpoints[host]
         if host in self._alone:
             endpoint = endpoint.on_its_own()
-        channel = await Channel.open(endpoint, self._report, self._lost)
-        try:
-            greeting = await self._greet(channel)
-            status = greeting["status"] or {}
-            if status.get("plan_sha256") != self._plans[host][0]:
-                await channel.request(
-                    "load", run_id=self._run_id, plan_sha256=self._plans[host][0], lease_s=self._lease_s
-                )
-        except (ChannelError, asyncio.CancelledError):
-            await channel.close()
-            raise
+        channel, greeting = await self._joining.attach(endpoint, self._report, self._lost)
         self._channels[host] = channel
         self.greetings[host] = greeting
         return greeting
-
-    async def _greet(self, channel: Channel) -> dict[str, Any]:
-        hello: dict[str, Any] = {"protocol": PROTOCOL, "coordinator": self._coordinator, "run_id": self._run_id}
-        try:
-            return await channel.request("hello", **hello, timeout_s=OPEN_S)
-        except Refused as no:
-            held_by = (no.answer["status"] or {}).get("run_id")
-            if held_by and self._may_take_over(held_by):
-                return await channel.request("hello", **hello, takeover=True)
-            raise
 
     def _report(self, host: str, message: dict[str, Any]) -> None:
         self._on_event(host, "report", message)
@@ -406,12 +335,3 @@ def cannot_take_part(problems: Mapping[str, str], hosts: int) -> str:
         alike.setdefault(problem, []).append(host)
     said = [f"  {', '.join(names)}: {problem}" for problem, names in alike.items()]
     return "\n".join([f"{len(problems)} of {hosts} hosts cannot take part:", *said])
-
-
-def confirmed(host: str, answer: bytes) -> str:
-    """The hash of the plan that a host says it has stored. Raises HostError."""
-    try:
-        accepted = json.loads(answer)["plan_sha256"]
-    except (ValueError, KeyError, TypeError, RecursionError) as problem:
-        raise HostError(host, f"did not confirm the plan: {answer[:80]!r}") from problem
-    return str(accepted)

@@ -23,7 +23,7 @@ from ansible_collections.netbench.orchestrator.plugins.module_utils._worker.erro
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator import (
     clock,
     collect,
-    fleet,
+    joining,
     measured,
     record,
 )
@@ -106,7 +106,7 @@ def _scenario(data: bytes, folder: Path) -> object:
 
 
 def _accepted(data: bytes, folder: Path) -> object:
-    return fleet.confirmed("host1", data)
+    return joining.confirmed("host1", data)
 
 
 def _delivery(data: bytes, folder: Path) -> object:

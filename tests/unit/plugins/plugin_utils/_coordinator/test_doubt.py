@@ -49,7 +49,7 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the worker's program. What takes seconds on real hosts takes less here."""
     (tmp_path / "worker.pyz").write_text(WORKER.replace("SHA256", SHA256))
     monkeypatch.setattr(fleets, "SILENT_S", 0.4)
-    monkeypatch.setattr(fleets, "ANSWER_S", 0.8)
+    monkeypatch.setattr(fleets.surveys, "ANSWER_S", 0.8)
     monkeypatch.setattr(fleets, "LOOK_S", 0.05)
     return tmp_path
 

@@ -17,17 +17,17 @@ from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator
 @pytest.fixture
 def opened(monkeypatch):
     def opened(broken, *, all_needed):
-        async def deliver(self, host):
-            if host in broken:
-                raise HostError(host, "no route")
+        async def deliver(self, endpoint):
+            if endpoint.host in broken:
+                raise HostError(endpoint.host, "no route")
 
         async def nothing(*arguments):
             return None
 
-        monkeypatch.setattr(fleets.Fleet, "_deliver", deliver)
+        monkeypatch.setattr(fleets.Joining, "deliver", deliver)
         monkeypatch.setattr(fleets.Fleet, "_attach", nothing)
         monkeypatch.setattr(fleets.remote, "hush", nothing)
-        hosts = {name: SimpleNamespace(name=name, speaks=False) for name in ("a", "b", "c")}
+        hosts = {name: SimpleNamespace(host=name, speaks=False) for name in ("a", "b", "c")}
         fleet = fleets.Fleet(
             run_id="r",
             coordinator="c",

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator import fleet, remote
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator import joining, remote
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.endpoint import Endpoint
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.errors import HostError
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.record import NAME, Record, unfinished
@@ -65,9 +65,9 @@ def test_lines_that_tell_nothing_are_left_out(tmp_path):
 @pytest.mark.parametrize("answer", [b"", b"[]", b"{}", b"null", b"\xff", b"[" * 100_000, b"\x1b[2J"])
 def test_what_confirms_no_plan_is_refused_in_words(answer):
     with pytest.raises(HostError, match="host1: did not confirm the plan") as caught:
-        fleet.confirmed("host1", answer)
+        joining.confirmed("host1", answer)
     assert str(caught.value).isprintable()
-    assert fleet.confirmed("host1", b'{"plan_sha256": "ab"}') == "ab"
+    assert joining.confirmed("host1", b'{"plan_sha256": "ab"}') == "ab"
 
 
 def test_an_answer_without_end_is_not_kept(tmp_path):

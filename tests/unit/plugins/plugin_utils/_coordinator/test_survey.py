@@ -9,7 +9,7 @@ from collections import deque
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator import fleet as fleets
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator import surveys
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.clock import Exchange
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._coordinator.errors import ChannelError
 
@@ -23,7 +23,6 @@ class Line:
         self.host, self.bench, self.offset_ns, self.silent = host, bench, offset_ns, silent
         self.exchanges: deque[Exchange] = deque([self._exchange(0)], maxlen=16)
         self.asked = 0
-        self.is_open = False  # lost, and not taken up again
 
     def _exchange(self, at_ns: int) -> Exchange:
         there_ns = at_ns + RTT_NS // 2 + self.offset_ns
@@ -41,11 +40,11 @@ class Line:
         return {}
 
 
-def survey(lines: dict[str, Line]):
-    made = fleets.Fleet.__new__(fleets.Fleet)  # nothing but its channels matters here
-    made._channels = lines
-    made._mending = {}
-    return asyncio.run(made.survey(lines))
+def survey(lines: dict[str, Line], silent: list[str] | None = None):
+    async def on_silent(line: Line, problem: ChannelError) -> None:
+        (silent if silent is not None else []).append(line.host)
+
+    return asyncio.run(surveys.survey_all(lines, lines, on_silent))
 
 
 @pytest.mark.parametrize(("hosts", "pings"), [(1, 6), (64, 6), (65, 4), (300, 4)])
@@ -54,14 +53,16 @@ def test_every_host_is_asked_but_few_at_a_time(hosts, pings):
     lines = {f"h{i}": Line(f"h{i}", bench, offset_ns=i * 1_000_000) for i in range(hosts)}
     bounds = survey(lines)
     assert {line.asked for line in lines.values()} == {pings}
-    assert bench.most == min(hosts, 2 + RTT_NS // fleets.EXCHANGE_NS)
+    assert bench.most == min(hosts, 2 + RTT_NS // surveys.EXCHANGE_NS)
     assert all(bounds[f"h{i}"].low_ns <= i * 1_000_000 <= bounds[f"h{i}"].high_ns for i in range(hosts))
 
 
 def test_a_host_that_does_not_answer_is_left_out_and_holds_nobody_up():
     bench = SimpleNamespace(asking=0, most=0)
     lines = {f"h{i}": Line(f"h{i}", bench, silent=i == 1) for i in range(3)}
-    assert set(survey(lines)) == {"h0", "h2"}
+    silent: list[str] = []
+    assert set(survey(lines, silent)) == {"h0", "h2"}
+    assert silent == ["h1"]
 
 
 def test_nobody_can_make_a_survey_empty_by_telling_impossible_times():
