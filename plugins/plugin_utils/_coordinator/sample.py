@@ -34,6 +34,7 @@ from .text import one_line
 
 MARGIN_S = 3.0  # workers keep the deadlines; the coordinator only waits a little longer for them to say so
 TAKE_UP_S = 20.0  # and so much longer, at most, for hosts whose channels are being taken up again
+LEASE_SHARE = 0.8  # … but the other hosts, which hear nothing meanwhile, must not end for it
 DOUBT_S = 1.0
 FRESH_NS = 2_000_000_000  # a survey of this age will do for T0: real clocks drift by some 20 µs in a second
 
@@ -197,7 +198,7 @@ class SampleWalk:
             base = self._t0_ns / 1e9 if action.from_t0 and self._t0_ns else time.monotonic()
             self._deadline = base + action.deadline_s + MARGIN_S
             self._again_s = 0.0 if action.from_t0 else action.deadline_s + MARGIN_S
-            self._latest = self._deadline + TAKE_UP_S + self._again_s
+            self._latest = self._deadline + min(TAKE_UP_S + self._again_s, LEASE_SHARE * self._lease_s)
 
     def _awaited(self) -> list[str]:
         return walking.awaited(self._state, self._course)

@@ -276,7 +276,7 @@ def test_a_deadline_is_put_off_for_hosts_that_may_be_cut_off_but_not_for_ever(pl
         lead=Lead(),
         parting=frozenset(),
         lasts_s=None,
-        lease_s=1.0,
+        lease_s=60.0,
     )
     walk._step(walking.Begin())
     walk.heard("s1", "report", report("reached", "ready"))
@@ -294,6 +294,7 @@ def test_a_deadline_is_put_off_for_hosts_that_may_be_cut_off_but_not_for_ever(pl
     walk._step(walk._events.get_nowait())
     assert fleet.entered()[-1] == ("s0", "ready")
     assert planned <= walk._deadline < walk._latest, "it has the whole time again"
+    assert walk._latest <= planned + 0.8 * 60, "the others' leases go on"
     walk._latest, fleet.in_doubt = 0.0, lambda awaited: True
     assert not walk._put_off()
     record.close()
