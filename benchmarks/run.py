@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import barrier
+import matrix
 import redis_barrier
 import tables
 import window
@@ -22,7 +23,7 @@ from netbench_lab import settings
 from netbench_lab.lab import Lab
 
 HERE = Path(__file__).resolve().parent
-ON_HOSTS = ("hosts", "window", "many")
+ON_HOSTS = ("hosts", "window", "many", "matrix")
 PARTS = ("simulated", *ON_HOSTS, "pynetbench")
 LAB = "bench"
 
@@ -58,6 +59,10 @@ def on_hosts(arguments: argparse.Namespace, found: dict[str, Any]) -> None:
                 say(f"{1 + arguments.many} hosts …")
                 found["many"] = barrier.connect(lab, arguments.many, results / "many")
                 show(tables.many(found["many"]))
+            if "matrix" in arguments.only:
+                say("a matrix in three ways …")
+                found["matrix"] = matrix.measure(lab)
+                show(tables.matrix(found["matrix"]))
     finally:
         lab.down()
 

@@ -87,6 +87,28 @@ def many(found: dict[str, Any]) -> str:
     )
 
 
+def matrix(rows: list[dict[str, Any]]) -> str:
+    """All pairs in three ways, a column for each; or why it was not measured."""
+    if why := rows[0].get("skipped"):
+        return f"SKIPPED: matrix: {why}"
+    return _columns(
+        [
+            (f"{rows[0]['pairs']} pairs", [r["way"] for r in rows], ""),
+            ("rounds", [str(r["rounds"] or "-") for r in rows], ""),
+            ("time, s", [f"{r['seconds']:.1f}" for r in rows], ""),
+            ("lowest pair, Mbit/s", [f"{r['lowest_mbps']:.1f}" for r in rows], ""),
+            ("median pair, Mbit/s", [f"{r['median_mbps']:.1f}" for r in rows], ""),
+            ("highest pair, Mbit/s", [f"{r['highest_mbps']:.1f}" for r in rows], ""),
+            ("standard deviation / mean", [f"{r['variation_pct']:.1f} %" for r in rows], ""),
+            (
+                f"within 5 % of what a link carries ({rows[0]['carries_mbps']:.1f})",
+                [f"{r['within_5_pct']}/{r['pairs']}" for r in rows],
+                "",
+            ),
+        ]
+    )
+
+
 def _pair(row: dict[str, Any], name: str) -> str:
     return f"{row[f'{name}_p50_us']:.0f} / {row[f'{name}_p99_us']:.0f}"
 
