@@ -90,6 +90,8 @@ def read_json(text: str, file: str) -> Document:
         json.loads(text)
     except json.JSONDecodeError as error:
         raise FileProblem(file, error.lineno, f"this is not JSON: {error.msg}.") from error
+    except ValueError as error:
+        raise FileProblem(file, None, "a number has too many digits.") from error
     except RecursionError as error:
         raise FileProblem(file, None, "this is nested too deeply.") from error
     return read_yaml(text.replace("\t", " "), file)  # JSON is YAML but for tabs, and none can stand in a string

@@ -68,14 +68,14 @@ def generate(kind: str, *, servers: int, clients: int, parameters: Mapping[str, 
             raise GeneratorError(f"{name}: a scenario needs at least one, not {count}")
     chosen_type, build = _KINDS[kind]
     chosen = read(chosen_type, parameters)
-    traces = _Traces()
-    groups: list[Group] = build(chosen, traces)
-    rows = sum(len(thread) for group in groups for thread in group)
+    rows = chosen.connections * (len(chosen.size) if isinstance(chosen, Ping) else 1)
     if servers * clients * rows > MAX_CONNECTIONS:
         raise GeneratorError(
             f"connections: {servers} servers × {clients} clients × {rows} connections are more than {MAX_CONNECTIONS};"
             " use fewer"
         )
+    traces = _Traces()
+    groups = build(chosen, traces)
     return _document(groups, servers=servers, clients=clients, traces=tuple(traces.names))
 
 

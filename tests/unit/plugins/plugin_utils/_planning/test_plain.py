@@ -8,7 +8,11 @@ import datetime
 import pytest
 import yaml
 from ansible_collections.netbench.orchestrator.plugins.module_utils._protocol.schema import SchemaError
-from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.documents import FileProblem, read_yaml
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.documents import (
+    FileProblem,
+    read_json,
+    read_yaml,
+)
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.plain import plain
 
 LAUGHS = "a0: &a0 [ha, ha]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
@@ -43,6 +47,11 @@ def test_what_has_no_end_is_refused(document: object, problem: str) -> None:
     with pytest.raises(SchemaError) as caught:
         plain(document, ("suite",))
     assert problem in str(caught.value)
+
+
+def test_a_number_without_end_is_refused() -> None:
+    with pytest.raises(FileProblem, match="cluster.json: a number has too many digits"):
+        read_json("9" * 5000, "cluster.json")
 
 
 @pytest.mark.parametrize(
