@@ -32,6 +32,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "client": (CLIENTS,),
     "both": (SERVERS, CLIENTS, BOTH),
 }
+USUAL = {"hosts.yaml": "hosts", "hosts.yml": "hosts", "cluster.json": "cluster"}
 _WORD = r"[A-Za-z0-9_.:%\[\]-]{1,255}"
 NAME = text(pattern=_WORD, expected="a name without spaces")
 ADDRESS = text(pattern=_WORD, expected="an IP address or a host name")
@@ -202,6 +203,8 @@ def kind_of(content: str, name: str) -> str | None:
     stem, _dot, ending = name.lower().rpartition(".")
     if ending == "txt":
         return stem if stem in (CLIENTS, SERVERS) else None
+    if f"{stem}.{ending}" in USUAL and not list(numbered_lines(content)):
+        return USUAL[f"{stem}.{ending}"]  # so that somebody says that it is empty
     try:
         if ending in ("yml", "yaml"):
             data = read_yaml(content, name).data

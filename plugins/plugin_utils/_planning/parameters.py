@@ -52,6 +52,7 @@ PARAMETER = Record(
     more_choices=(optional(PARAMETER_NAME), None),  # a list parameter whose items are choices as well
     minimum=(anything, None),
     maximum=(anything, None),
+    whole=(boolean, False),  # a number without a fraction: of seconds, for tools that cut it off
     items=(choice(*ITEM), "text"),  # the type of a list's items
     template=(boolean, False),  # the value may hold placeholders itself
     reserved=(schema.mapping_of(PARAMETER_NAME), dict),  # options of a list that a parameter of that name gives
@@ -69,6 +70,8 @@ def check_declarations(parameters: Mapping[str, Declared], path: Path) -> None:
         more = declared["more_choices"]
         if more is not None and parameters.get(more, {}).get("type") != "list":
             raise SchemaError((*here, "more_choices"), f"there is no list parameter {more!r}.", more)
+        if declared["whole"] and declared["type"] != "duration":
+            raise SchemaError((*here, "whole"), "is for durations.", declared["whole"])
         for bound in ("minimum", "maximum"):
             if declared[bound] is not None:
                 if declared["type"] not in BOUNDED:
@@ -109,6 +112,8 @@ def value(declared: Declared, found: Any, path: Path) -> Any:
         return words
     checker = ITEM[declared["type"]]
     checked = checker(found, path)
+    if declared["whole"] and checked != int(checked):
+        raise SchemaError(path, f"{found} is no whole number of seconds, and the tool takes no other.", found)
     for bound, wrong in (("minimum", "below"), ("maximum", "above")):
         limit = declared[bound]
         if limit is not None and (checked < checker(limit, ()) if wrong == "below" else checked > checker(limit, ())):

@@ -18,6 +18,7 @@ _UNITS = (  # by the end of a metric's name; the first that fits
     ("_packets", "packets"), ("_retransmits", "segments"), ("_dropped", "packets"), ("_count", ""),
 )  # fmt: skip
 _BETTER = (  # by a part of a metric's name; the first that fits
+    (r"confidence|spread|_per_(kb|transaction)_", LOWER),
     (r"goodput|throughput|transaction_rate", HIGHER),
     (r"_count$|^window_s$|_bytes$", NEITHER),
     (

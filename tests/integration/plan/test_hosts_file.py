@@ -48,6 +48,8 @@ def test_a_mistake_is_said_with_file_and_line(tmp_path):
     (tmp_path / "cluster.json").write_text('{"1": {"clients": ["x"],\n"replicas": ["y", "y"]}, "2": {"r": ["z"]}}')
     said = listed(tmp_path / "cluster.json", NETBENCH_CLUSTER_FAULTS="1")[1]
     assert f"{tmp_path}/cluster.json:2: the address y is in line 2 already." in said
+    (tmp_path / "hosts.yaml").write_text("")
+    assert f"{tmp_path}/hosts.yaml: the file is empty." in listed(tmp_path / "hosts.yaml")[1]
     (tmp_path / "options.yml").write_text(f"{PLUGIN}servers: none.txt\n")
     said = listed(tmp_path / "options.yml")[1]
     assert f"{tmp_path}/none.txt: cannot be read: No such file or directory." in said

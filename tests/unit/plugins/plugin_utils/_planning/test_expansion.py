@@ -528,3 +528,11 @@ def test_versions_that_differ_are_said_or_refused(planning, refused):
     assert f"  {told}" in describe(planning.planned("netperf", groups=groups, hosts=hosts), commands=False)
     path, problem = refused(planning.planned, "netperf", groups=groups, hosts=hosts, versions="same")
     assert (path, problem) == (("suite", "versions"), f"{told}. Install the same, or say 'any'.")
+
+
+@pytest.mark.parametrize("workload", ["netperf", "iperf3"])
+def test_a_duration_that_the_tool_would_take_for_none_is_refused(planning, refused, workload):
+    """Both cut off the fraction, and 0 means without end to them."""
+    for duration, problem in (("1500ms", "1500ms is no whole number of seconds"), ("0s", "0s is below the minimum")):
+        assert refused(planning.planned, workload, parameters={"duration": duration})[1].startswith(problem)
+    assert refused(planning.planned, workload, warm_up="500ms")[0] == ("suite", "warm_up")

@@ -147,6 +147,9 @@ def test_one_host_that_would_ask_itself():
         ("inventory.json", '{"all": {"hosts": {}}}', None),
         ("broken.yaml", "hosts: [", None),
         ("hosts", "a", None),
+        ("hosts.yaml", "# none yet\n", "hosts"),
+        ("cluster.json", "", "cluster"),
+        ("other.yaml", "", None),
     ],
 )
 def test_what_a_file_is(name, content, kind):
