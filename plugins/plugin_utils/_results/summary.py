@@ -127,7 +127,8 @@ def _percentiles(value: Any) -> tuple[float, ...]:
 
 def story(summary: Summary, measured: Sequence[Measured]) -> list[str]:
     """What happened on the way, in words: an end before time, another coordinator, attempts, what is missing."""
-    run, tries = summary.run, Counter(each.sample.sample for each in measured if each.sample.hosts)
+    run, tried = summary.run, {(each.sample.sample, each.sample.attempt) for each in measured if each.sample.hosts}
+    tries = Counter(number for number, _attempt in tried)  # the pairs of a round are one attempt
     again = [f"sample {number} ({count} attempts)" for number, count in sorted(tries.items()) if count > 1]
     fewer = fewer_hosts(each.sample for each in measured)
     ended = {"aborted": "the run was aborted", "failed": "the run failed", "partial": "the run is not complete"}

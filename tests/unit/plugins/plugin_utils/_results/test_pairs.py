@@ -18,7 +18,7 @@ from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.pai
 )
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.publish import publish
 from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.records import read_run
-from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.summary import label
+from ansible_collections.netbench.orchestrator.plugins.plugin_utils._results.summary import label, story
 
 from .run_fixture import Shape, write_run
 
@@ -77,6 +77,7 @@ def test_each_pair_is_a_point_with_the_rate_of_its_client(tmp_path):
     keys = [each.sample.key for each in published.measured]
     assert len(keys) == len(set(keys)) == 8
     assert {"0a", "0b"} <= set(keys)
+    assert not [line for line in story(published.summary, published.measured) if "retried" in line]
 
 
 def test_a_failed_pair_is_no_failure_of_its_neighbour(tmp_path):
@@ -85,6 +86,7 @@ def test_a_failed_pair_is_no_failure_of_its_neighbour(tmp_path):
     neighbours = [each.sample for each in published.measured if each.sample.verdict == "aborted"]
     assert [sample.parameters["client"] for sample in failed] == ["client-0"]
     assert [sample.parameters["client"] for sample in neighbours] == ["client-1"]
+    assert "retried: sample 1 (2 attempts)" in story(published.summary, published.measured)
     assert neighbours[0].reason.startswith("another pair of its round failed: client-0: process client ended")
 
 
