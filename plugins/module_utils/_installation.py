@@ -216,10 +216,11 @@ class Installation:
     def install(self):
         """Do what is missing. Another instance's task may have done part of it, so this looks again."""
         with self.lock():
-            todo = missing(self.wanted, self.look())
+            seen = self.look()
+            todo = missing(self.wanted, seen)
             if not todo:
                 return
-            self.refuse_during_a_run("an upgrade", others=self.as_service and todo != ["service"])
+            self.refuse_during_a_run("an upgrade", others=self.as_service and self.disturbs_others(todo, seen["units"]))
             self.check_python()
             if "archive" in todo:
                 self.install_archive()
@@ -227,6 +228,12 @@ class Installation:
                 for name, content in self.wanted["units"].items():
                     write(os.path.join(UNIT_DIR, name), content.encode("utf-8"), 0o644)
             self.start()
+
+    def disturbs_others(self, todo, units):
+        """Whether what the instances share is replaced: the program, or a unit that is not this instance's own."""
+        own = f"@{self.place['instance']}."
+        shared = {name: content for name, content in self.wanted["units"].items() if own not in name}
+        return "archive" in todo or any(units.get(name) != content for name, content in shared.items())
 
     def check_python(self):
         python = self.place["python"]

@@ -15,7 +15,7 @@ netperf's own end counts them. Where that is the sender, they are scaled to what
 lags behind by what stood in the buffers: up to 4 MB of TCP, a tenth of a second and more, and not always as much. When
 the sender has ended, netperf waits until they are empty, and ``ELAPSED_TIME`` goes on: that says how much it was at
 last. So the interface's counters, behind the buffers, tell a sender's course better (``at_receiver``). -1 means "not
-measured".
+measured". With -I netperf repeats the test: its interim results go on, and its counts are those of the last repeat.
 """
 
 from __future__ import annotations
@@ -81,12 +81,17 @@ def _flow(process: Process, outputs: Outputs) -> Flow:
     received = sum(each for each in ends if each) if any(each is not None for each in ends) else None
     local, remote = (bool(each) for each in ends)
     course = _course(process, interim, outputs.wall_minus_mono_ns)
+    repeated = (_count(values, "CONFIDENCE_ITERATION") or 1) > 1
+    moved = sum(rate * length for rate, length, _ending in interim)  # in the tool's unit, in all repeats
+    if repeated and received:
+        received = _bytes_of_all(moved, values)
     series = course.shape_of(received, course.start_ns, course.stop_ns) if course and received else None
     transactions = None
     if course and values.get("THROUGHPUT_UNITS") == _TRANSACTIONS:
         rate, seconds = _count(values, "THROUGHPUT"), _count(values, "ELAPSED_TIME")
         if rate and seconds:
-            transactions = course.shape_of(rate * seconds, course.start_ns, course.stop_ns)
+            count = moved if repeated else rate * seconds
+            transactions = course.shape_of(count, course.start_ns, course.stop_ns)
     return Flow(
         process=process.name,
         series=_received(series, values) if series and remote and not local else series,
@@ -99,6 +104,15 @@ def _flow(process: Process, outputs: Outputs) -> Flow:
         metrics=tuple(_metrics(values)),
         values=values,
     )
+
+
+def _bytes_of_all(moved: float, values: Values) -> float | None:
+    """What was received in all repeats of the confidence mode (-I): the result's bytes are those of the last one.
+
+    TCP delivers what its sender counts; of UDP the receivers' count is not known, nor are the bytes of transactions.
+    """
+    scale = bits(values.get("THROUGHPUT_UNITS", ""))
+    return moved * scale / 8 if moved and scale and values.get("PROTOCOL") == "TCP" else None
 
 
 def _course(process: Process, interim: list[Interim], wall_minus_mono_ns: int | None) -> Series | None:

@@ -220,6 +220,15 @@ def test_the_last_instance_takes_the_program_with_it(machine: Machine) -> None:
     assert not Path(two.library).exists()
 
 
+def test_an_instance_beside_a_busy_one_disturbs_it_only_by_what_they_share(machine: Machine) -> None:
+    units = {"netbench-worker@.service": "shared", "netbench-worker@two.service.d/10-instance.conf": "own"}
+    two = machine.installation(machine.archive(), instance="two")
+    two.wanted["units"] = units
+    assert not two.disturbs_others(["units", "service"], {"netbench-worker@.service": "shared"})
+    assert two.disturbs_others(["units", "service"], {})
+    assert two.disturbs_others(["archive", "service"], units)
+
+
 # What it runs
 
 

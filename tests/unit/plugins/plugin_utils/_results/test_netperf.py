@@ -164,3 +164,23 @@ def test_a_netperf_without_demo_mode_is_told_of() -> None:
     assert found.received_bytes
     assert found.notes == (netperf.WITHOUT_DEMO,)
     assert parsed(printed("tcp-stream")).notes == ()
+
+
+@pytest.mark.parametrize(("test", "protocol"), [("tcp-stream", b"TCP"), ("udp-stream", b"UDP"), ("tcp-rr", b"TCP")])
+def test_of_netperf_s_own_repeats_all_count_and_not_the_last_alone(test: str, protocol: bytes) -> None:
+    content = printed(test)
+    assert b"PROTOCOL=" + protocol in content
+    again = content.replace(b"CONFIDENCE_ITERATION=1", b"CONFIDENCE_ITERATION=3")
+    assert again != content
+    once, found = parsed(content), parsed(again)
+    _values, interim = key_values(content)
+    moved = sum(rate * seconds for rate, seconds, _ending in interim)
+    if test == "tcp-stream":
+        assert found.received_bytes == pytest.approx(moved * 1e6 / 8)
+        assert found.received_bytes == pytest.approx(once.received_bytes, rel=0.05)
+    else:
+        assert found.received_bytes is None, "nobody knows"
+    if test == "tcp-rr":
+        course = found.flows[0].transactions
+        assert course
+        assert course.rx_between(course.start_ns, course.stop_ns) == pytest.approx(moved, rel=0.01)
