@@ -89,7 +89,7 @@ class ActionModule(ActionBase):
                     "collection": collection_version(collection_root()),
                     "ansible-core": ansible_version,
                     "python": platform.python_version(),
-                    "tools": in_short(plan.versions),
+                    "tool_versions": in_short(plan.versions),
                 },
             )
             outcome = asyncio.run(coordinator.run())

@@ -223,6 +223,8 @@ def _hosts(run: Run) -> str:
         for name, facts in run.hosts.items()
     ]
     versions = [[name, str(version)] for name, version in run.versions.items() if not isinstance(version, (dict, list))]
+    tools = run.versions.get("tool_versions")
+    versions += [[name, str(version)] for name, version in tools.items()] if isinstance(tools, dict) else []
     versions += [
         [f"program {name}", ", ".join(f"sha256 {each[:16]}…" for each in hashes) or "of the host, not checksummed"]
         for name, hashes in run.tools.items()

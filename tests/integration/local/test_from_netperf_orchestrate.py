@@ -82,7 +82,7 @@ def test_a_test_with_arguments_behind_the_dashes(local: LocalTrial, lists: Path)
     command = plan["workers"]["client1"]["document"]["points"][0]["processes"][0]["command"]
     assert command[command.index("--") + 1 :][:4] == ["-d", "send", "-o", "THROUGHPUT,P50_LATENCY,P99_LATENCY"]
     first = json.loads((folder / "coordinator.jsonl").read_text().splitlines()[0])
-    assert first["versions"]["tools"] == {"netperf": "2.7.0"}
+    assert first["versions"]["tool_versions"] == {"netperf": "2.7.0"}
     assert "THROUGHPUT=" in next(folder.glob("hosts/client1/0000/client.stdout")).read_text()
 
 
