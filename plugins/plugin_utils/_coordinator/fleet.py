@@ -95,13 +95,20 @@ class Fleet:
         return problems
 
     async def close(self, *, finish: bool) -> None:
-        """Lets go of every worker; ``finish`` tells them that the run is over. Never raises."""
+        """Lets go of every worker; ``finish`` tells them that the run is over. Never raises.
+
+        One that was cut off is told as well, if it can be reached by now: it would take its dead connection for a
+        coordinator that is there, and refuse the next one.
+        """
         self._closing = True
         tasks = [*self._mending.values(), *self._asking.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if finish:
+            lost = self.unreachable() & set(self._channels)
+            self._alone |= lost
+            await asyncio.gather(*map(self.try_again, lost), return_exceptions=True)
             requests = (
                 channel.request("finish", run_id=self._run_id, timeout_s=5.0)
                 for channel in self._channels.values()
@@ -220,10 +227,13 @@ class Fleet:
         until = time.monotonic() + RETURN_S
         try:
             if host in self.unreachable():
+                old = self._channels.get(host)
                 async with asyncio.timeout(RETURN_S):
                     if host not in self._channels:
                         await self._joining.deliver(self._endpoints[host])
                     await self._attach(host)
+                if old:
+                    await old.close()
             channel = self._channels[host]
             while not over(status := self.greetings[host]["status"] or {}):
                 channel.send("stop", reason="its coordinator is back, and went on without it")

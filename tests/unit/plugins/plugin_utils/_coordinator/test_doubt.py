@@ -145,3 +145,15 @@ def test_a_survey_waits_for_a_host_that_it_has_found_cut_off(worker: Path) -> No
 
     assert asyncio.run(run()) == {"h"}
     assert heard == [("h", "lost"), ("h", "attached")]
+
+
+def test_a_host_that_was_cut_off_is_told_that_the_run_is_over(worker: Path) -> None:
+    async def run() -> None:
+        async with attached(worker, []) as fleet:
+            fleet._closing = True  # nobody takes the channel up again
+            fleet._channels["h"].give_up("cut off")
+            assert fleet.unreachable() == {"h"}
+            await fleet.close(finish=True)
+
+    asyncio.run(run())
+    assert (worker / "asked").read_text().split()[-1] == "finish"
