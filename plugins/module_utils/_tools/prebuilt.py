@@ -29,7 +29,9 @@ def opened(source: Source, tools: Sequence[str], store: Store) -> Iterator[dict[
     origin = Path(source.path) if source.path else _downloaded(source, store)
     if not origin.exists():
         raise SourceError(f"{source.name} does not exist on the build host")
-    if source.path and source.sha256 and origin.is_file():
+    if source.path and source.sha256:
+        if origin.is_dir():
+            raise SourceError(f"{source.name} is a folder, which has no SHA-256: leave that out, or name a tar archive")
         _check(file_sha256(origin), source)
     if origin.is_dir():
         yield _chosen({path.name: path for path in sorted(origin.rglob("*")) if path.is_file()}, tools, source)

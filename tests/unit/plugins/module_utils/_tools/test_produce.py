@@ -245,6 +245,8 @@ def test_what_lacks_is_named_beside_what_is_there(store: Store, binaries: Path) 
         make(store, {"kind": "prebuilt", "path": str(binaries)}, wanted)
     with pytest.raises(SourceError, match="does not exist"):
         make(store, {"kind": "prebuilt", "path": str(binaries / "no")})
+    with pytest.raises(SourceError, match="is a folder, which has no SHA-256"):
+        make(store, {"kind": "prebuilt", "path": str(binaries), "sha256": "0" * 64})
 
 
 def test_a_link_in_an_archive_is_not_a_tool(store: Store, binaries: Path, tmp_path: Path) -> None:
