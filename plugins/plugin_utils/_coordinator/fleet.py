@@ -105,17 +105,21 @@ class Fleet:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if finish:
-            lost = self.unreachable() & set(self._channels)
-            self._alone |= lost
-            await asyncio.gather(*map(self.try_again, lost), return_exceptions=True)
-            requests = (
-                channel.request("finish", run_id=self._run_id, timeout_s=5.0)
-                for channel in self._channels.values()
-                if channel.is_open
-            )
-            await asyncio.gather(*requests, return_exceptions=True)  # an unfinished worker ends by its lease
+        if finish:  # an unfinished worker ends by its lease
+            await asyncio.gather(*map(self._finish, self._channels), return_exceptions=True)
         await asyncio.gather(*(channel.close() for channel in self._channels.values()), return_exceptions=True)
+
+    async def _finish(self, host: str) -> None:
+        channel = self._channels[host]
+        try:
+            await channel.request("finish", run_id=self._run_id, timeout_s=surveys.ANSWER_S)
+        except Refused:
+            raise
+        except ChannelError as problem:
+            await self._give_up(channel, problem)
+            self._alone.add(host)
+            if await self.try_again(host):
+                await self._channels[host].request("finish", run_id=self._run_id, timeout_s=surveys.ANSWER_S)
 
     def send(self, host: str, kind: str, **fields: Any) -> None:
         """To one worker. On a lost channel nothing is sent: its host will be announced as attached again, or gone."""
