@@ -21,6 +21,7 @@ from ansible_collections.netbench.orchestrator.plugins.plugin_utils._planning.ho
 
 PRINTED = Path(__file__).resolve().parents[2] / "unit/plugins/plugin_utils/_results/data"
 SHA256 = "5e" * 32
+SERVERS_ONLY = ("netserver", "iperf3_server")
 GROUPS = {"servers": ["s0", "s1"], "clients": ["c0"]}
 HOSTS = {name: Host(name=name, address=f"10.0.0.{n}", machine=name, bind=f"10.0.0.{n}") for n, name in enumerate(
     ["s0", "s1", "c0"], 1)}  # fmt: skip
@@ -81,10 +82,18 @@ def _no_file(name: str, place: Any) -> str:
     raise SchemaError(place, f"there is no file {name}.", name)
 
 
+def given_to(workload: Any) -> dict[str, Any]:
+    """Parameters that make sense for a workload."""
+    named = workload.get("name") if isinstance(workload, dict) else None
+    return COMMANDS if named == "command" else {} if named in SERVERS_ONLY else {"duration": "1s"}
+
+
 def planned(suite: Any, workload: Any) -> plans.RunPlan:
     """The run plan of two documents, as the plan task makes it."""
+    alone = isinstance(workload, dict) and workload.get("name") in SERVERS_ONLY
+    groups = {"servers": GROUPS["servers"]} if alone else GROUPS
     return expand(
-        suite=suite, workload=workload, groups=GROUPS, hosts=HOSTS, run_id="run", created_utc="2026-11-21T11:05:00Z",
+        suite=suite, workload=workload, groups=groups, hosts=HOSTS, run_id="run", created_utc="2026-11-21T11:05:00Z",
         read_file=_no_file,
     )  # fmt: skip
 
@@ -93,9 +102,8 @@ def planned(suite: Any, workload: Any) -> plans.RunPlan:
 def run_plans() -> list[plans.RunPlan]:
     made = []
     for document in map(json.loads, workload_documents()):
-        given = COMMANDS if document["name"] == "command" else {"duration": "1s"}
         grid = {} if document["name"] == "command" else SUITE["grid"]
-        made.append(planned({**SUITE, "parameters": given, "grid": grid}, document))
+        made.append(planned({**SUITE, "parameters": given_to(document), "grid": grid}, document))
     return made
 
 
@@ -104,7 +112,7 @@ def plan_files() -> list[bytes]:
 
 
 def worker_plans() -> list[bytes]:
-    return [plan.workers[host].encoded for plan in run_plans() for host in ("s0", "c0")]
+    return [plan.workers[host].encoded for plan in run_plans() for host in ("s0", "c0") if host in plan.workers]
 
 
 def scenarios() -> list[bytes]:

@@ -165,8 +165,7 @@ def _workload(data: bytes, folder: Path) -> object:
 
 def _expansion(data: bytes, folder: Path) -> object:
     document = _document(data)
-    given = seeds.COMMANDS if isinstance(document, dict) and document.get("name") == "command" else {"duration": "1s"}
-    return seeds.planned({"name": "x", "parameters": given}, document)
+    return seeds.planned({"name": "x", "parameters": seeds.given_to(document)}, document)
 
 
 def _yaml(data: bytes, folder: Path) -> object:
