@@ -98,3 +98,19 @@ def test_a_matrix_of_two_lists_with_export_and_statistics(local: LocalTrial, lis
         }
     assert len(json.loads((folder / "summary.json").read_text())["points"]) == 4
     assert (folder / "report.html").exists()
+
+
+def test_a_profile_that_is_carried_out_in_seconds(local: LocalTrial, lists: Path) -> None:
+    """The shipped one, but that its times are short."""
+    shipped = (ROOT / "plugins/plugin_utils/_planning/profiles/throughput.yml").read_text(encoding="utf-8")
+    quick = re.sub(
+        r"global: \{duration: 20s, warmup: 5s, cooldown: 2s", "global: {duration: 1s, warmup: 1s, cooldown: 1s", shipped
+    )
+    (lists / "throughput.yml").write_text(re.sub(r"repeats: 6", "repeats: 1", quick))
+    mine = json.dumps(str(lists / "throughput.yml"))
+    folder = run(local, lists, [word.replace('"throughput"', mine) for word in words_for("--profile throughput")])
+    with (folder / "samples.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    tests = ["one stream", "one stream back", "four streams", "eight streams"]
+    assert [(row["param.test_name"], row["verdict"]) for row in rows] == [(name, "ok") for name in tests]
+    assert all(float(row["goodput_bps"]) > 0 for row in rows)
