@@ -51,7 +51,7 @@ def test_every_byte_arrives(hosts, name, server, client):
     document = generate(kind, servers=3, clients=2, parameters=parameters)
     read = scenario.parse(json.dumps(document))
     clients, servers = hosts.run(document, server=server, client=client)
-    assert [one.returncode for one in clients] == [0, 0]
+    assert [one.returncode for one in clients] == [0, 0], [one.output for one in (*clients, *servers)]
     assert [one.returncode for one in servers] == [-signal.SIGTERM] * 3
     for role, ended in (("client", clients), ("server", servers)):
         for index, one in enumerate(ended):
@@ -68,7 +68,7 @@ def test_an_exchange_bounded_by_time_ends_well(hosts, name, server, client):
     kind, parameters = TIMED[name]
     document = generate(kind, servers=2, clients=2, parameters=parameters)
     clients, servers = hosts.run(document, server=server, client=client)
-    assert [one.returncode for one in clients] == [0, 0]
+    assert [one.returncode for one in clients] == [0, 0], [one.output for one in (*clients, *servers)]
     for one in (*clients, *servers):
         if one.statistics:
             assert one.end()["rx_bytes"] > 0
