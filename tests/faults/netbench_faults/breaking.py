@@ -247,7 +247,8 @@ def remove_shim(scene: Scene) -> None:
 
 def _cut_last_line(scene: Scene, path: Path) -> None:
     with contextlib.suppress(FileNotFoundError), open(path, "r+b") as file:
-        whole = file.read()
+        if not (whole := file.read()):
+            return
         last = len(whole.rstrip(b"\n")) - (whole.rstrip(b"\n").rfind(b"\n") + 1)
         file.truncate(len(whole) - scene.dice.randrange(1, max(2, last)))
 

@@ -31,7 +31,7 @@ def record_is_wrong(scene: Scene) -> Iterator[str]:
     """Each attempt has one verdict, each sample at most one `ok`; an `ok` is one on every host."""
     if not scene.run_folder:
         return
-    run = RunFolder(scene.run_folder)
+    run = RunFolder(scene.run_folder, cut=True)
     ended = bool(run.of("end"))
     begun = Counter((line["sample"], line["attempt"]) for line in run.of("begin"))
     judged = Counter((line["sample"], line["attempt"]) for line in run.samples)
@@ -65,9 +65,9 @@ def record_is_wrong(scene: Scene) -> Iterator[str]:
 
 def anything_lost(scene: Scene) -> Iterator[str]:
     """What a host has sealed is in the results, as it was sealed, or the results say that it is not."""
-    if not scene.run_folder or not RunFolder(scene.run_folder).of("end"):
+    if not scene.run_folder or not RunFolder(scene.run_folder, cut=True).of("end"):
         return
-    run = RunFolder(scene.run_folder)
+    run = RunFolder(scene.run_folder, cut=True)
     try:
         run.check_seals()
     except (AssertionError, OSError) as problem:

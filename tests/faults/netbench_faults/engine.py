@@ -28,7 +28,7 @@ SAMPLES = 2
 LEASE_S = 5
 PATIENCE_S = 60.0  # until a phase begins
 UNSURE_S = 0.03  # a mark is seen so much later than it was made, at most
-STOPPED = (-9, 99)  # exit status of ansible-playbook when it was killed, or stopped by Ctrl-C
+STOPPED = (-9, -2, 99)  # exit status of ansible-playbook when it was killed, or stopped by Ctrl-C, twice or once
 RESUME_S = 5.0  # on an idle machine
 START_S = 2.5  # from the command to the first sample, on an idle machine of two cores
 
@@ -214,7 +214,7 @@ class Engine:
 
     def _same_command_again(self, scene: Scene, fault: Fault, case: Case) -> None:
         """It takes up what is there, soon, and ends well."""
-        before = RunFolder(scene.run_folder) if scene.run_folder else None
+        before = RunFolder(scene.run_folder, cut=True) if scene.run_folder else None
         kept = [line["sample"] for line in before.samples if line["verdict"] == "ok"] if before else []
         began_s = time.time()
         finished = self._play(scene, fault).wait(90 * self.slowness)
@@ -223,7 +223,7 @@ class Engine:
             case.missed.append(f"the same command again: exit status {finished.status}")
             return
         assert scene.run_folder is not None
-        run = RunFolder(scene.run_folder)
+        run = RunFolder(scene.run_folder, cut=True)
         if before and before.events and run.path != before.path:
             case.missed.append("the same command began another run")
         resumed = [datetime.fromisoformat(line["utc"]).timestamp() - began_s for line in run.of("resumed")[-1:]]
@@ -254,7 +254,7 @@ class Engine:
 
 def outcome(scene: Scene, status: int | None) -> str:
     """How the run ended: its verdict, or that it was not begun, or that its coordinator has left it."""
-    run = RunFolder(scene.run_folder) if scene.run_folder else None
+    run = RunFolder(scene.run_folder, cut=True) if scene.run_folder else None
     events = run.events if run else []
     names = [event["event"] for event in events]
     if "end" in names:

@@ -17,10 +17,11 @@ FIRST_COLUMNS = [
 
 
 class RunFolder:
-    """`results/<run_id>`."""
+    """`results/<run_id>`. `cut`: a crash may have cut a line of the record."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, cut: bool = False) -> None:
         self.path = path
+        self._cut = cut
 
     def json(self, name: str) -> Any:
         return json.loads((self.path / name).read_text())
@@ -28,7 +29,8 @@ class RunFolder:
     @property
     def events(self) -> list[dict[str, Any]]:
         """The coordinator's journal."""
-        return [json.loads(line) for line in (self.path / "coordinator.jsonl").read_text().splitlines()]
+        lines = (self.path / "coordinator.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines if not self._cut or _is_whole(line)]
 
     def of(self, event: str) -> list[dict[str, Any]]:
         return [each for each in self.events if each["event"] == event]
@@ -68,3 +70,11 @@ class RunFolder:
     def journal(self, host: str) -> list[dict[str, Any]]:
         """The worker's own journal of this run."""
         return [json.loads(line) for line in (self.path / "journal" / f"{host}.jsonl").read_text().splitlines()]
+
+
+def _is_whole(line: str) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
