@@ -7,6 +7,8 @@ tests/tools has what takes longer.
 from __future__ import annotations
 
 import csv
+import hashlib
+import re
 from itertools import combinations, product
 
 import pytest
@@ -14,6 +16,7 @@ from netbench_trial import sums
 from netbench_trial.results import RunFolder
 from netbench_trial.sums import CLIENTS
 from netbench_trial.tools import ToolsTrial, foreign_netserver
+from netbench_trial.trial import ROOT
 
 SERVERS = ["server1", "server2", "server3"]
 
@@ -81,3 +84,20 @@ def test_versions_are_in_the_record(on_tools: ToolsTrial) -> None:
     assert not any(path.startswith(("/usr/bin", "/opt")) for path in paths["client1"].values())
     versions = {host: on_tools.tools(host)["netperf"]["version"] for host in ("server1", "server3", "client1")}
     assert versions == {"server1": "2.7.0", "server3": "2.7.0", "client1": "2.7.0-own"}
+
+
+def test_deploy_with_a_netserver_of_ones_own(on_tools: ToolsTrial) -> None:
+    archive = on_tools.folder / "netperf.tar"
+    given = {
+        "netperf_hosts": "server2",
+        "netperf_source": "binary",
+        "netperf_path": str(archive),
+        "netperf_sha256": hashlib.sha256(archive.read_bytes()).hexdigest(),
+        "netperf_version": "2.7.0-own",
+    }
+    finished = on_tools.play(ROOT / "playbooks/netperf.yml", "--tags", "deploy", timeout_s=120, **given).ok()
+    assert re.search(r"^server2 +: ok=\d+ +changed=0 ", finished.output, re.M), "it is there already"
+    wrong = {**given, "netperf_sha256": "0" * 64}
+    refused = on_tools.play(ROOT / "playbooks/netperf.yml", "--tags", "deploy", timeout_s=120, **wrong)
+    assert refused.status
+    assert "it is not what was meant" in " ".join(refused.output.split())

@@ -3,7 +3,7 @@
 
 Not the page's own: the hosts of the lists are on this machine, netperf is a stand-in (lab hosts have the real one), and
 30 s of a test are one. What is not run here: the tags, by test_kept_servers.py; `netperf_source: binary`, on lab hosts;
-other suites are planned by the unit tests of the page, and run by test_matrix.py.
+other suites are planned by the unit tests of the page.
 """
 
 from __future__ import annotations
@@ -98,6 +98,18 @@ def test_a_matrix_of_two_lists_with_export_and_statistics(local: LocalTrial, lis
         }
     assert len(json.loads((folder / "summary.json").read_text())["points"]) == 4
     assert (folder / "report.html").exists()
+
+
+@pytest.mark.parametrize(("there", "mode"), [("--parallel", "together"), ("--sequential", "sequential")])
+def test_pairs_all_at_once_or_one_after_the_other(local: LocalTrial, lists: Path, there: str, mode: str) -> None:
+    assert any(row.startswith(f"| `{there}`") and f'"matrix": "{mode}"' in here for row, here, *_more in ROWS)
+    suite = json.dumps({"run_suite": {"matrix": mode}, "run_parameters": {"duration": "1s"}})
+    folder = run(local, lists, ["-i", "clients.txt", "-i", "servers.txt", "-e", suite])
+    with (folder / "samples.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len({row["sample"] for row in rows}) == (1 if mode == "together" else 4)
+    assert {row["verdict"] for row in rows} == {"ok"}
+    assert all(row["success"] for row in json.loads((folder / "export.json").read_text()))
 
 
 def test_a_profile_that_is_carried_out_in_seconds(local: LocalTrial, lists: Path) -> None:

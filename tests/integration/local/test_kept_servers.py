@@ -38,7 +38,7 @@ STOPPED = r"stopped \(pid (\d+), netperf 2\.7\.0\)"
 
 def test_servers_are_kept_up_between_runs_and_stopped_by_process(local: LocalTrial) -> None:
     local.write_inventory(**dict.fromkeys(local.hosts, OWN_PORTS))
-    finished = tagged(local, "check,start").ok()
+    finished = tagged(local, "check,deploy,start").ok()
     assert "4/4 hosts online" in finished.output
     started = pids(said_of_servers(local, finished), RUNNING)
     assert set(started) == {"server1", "server2"}
