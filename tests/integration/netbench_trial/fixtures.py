@@ -9,7 +9,7 @@ import pytest
 from netbench_lab.fixtures import LabOf
 
 from .lab import LabTrial, lab_trial
-from .tools import ToolsTrial, tools_trial
+from .tools import ToolsTrial
 from .trial import LocalTrial, local_trial
 
 
@@ -49,7 +49,7 @@ def on_lab(lab_hosts: LabTrial, lab_of: LabOf) -> Iterator[LabTrial]:
 @pytest.fixture(scope="session")
 def tool_hosts(lab_of: LabOf) -> Iterator[ToolsTrial]:
     """Three servers and four clients of a lab with netperf and iperf3, prepared once."""
-    with tools_trial(lab_of(servers=3, clients=4)) as trial:
+    with lab_trial(lab_of(servers=3, clients=4), ToolsTrial) as trial:
         if why := trial.why_not():
             pytest.skip(why)
         trial.install()

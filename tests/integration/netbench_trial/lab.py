@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from netbench_lab.lab import Lab
 
@@ -65,11 +65,14 @@ class LabTrial(Trial):
         """The lab itself goes with its own fixture."""
 
 
+Kind = TypeVar("Kind", bound=LabTrial)
+
+
 @contextlib.contextmanager
-def lab_trial(lab: Lab) -> Iterator[LabTrial]:
-    """A trial on this lab for the length of a `with` block."""
+def lab_trial(lab: Lab, kind: type[Kind] = LabTrial) -> Iterator[Kind]:  # type: ignore[assignment]
+    """A trial of this kind on this lab for the length of a `with` block."""
     folder = Path(tempfile.mkdtemp(prefix="netbench-trial-"))
-    trial = LabTrial(folder, folder.name.rpartition("-")[2].replace("_", "x"), lab)
+    trial = kind(folder, folder.name.rpartition("-")[2].replace("_", "x"), lab)
     try:
         yield trial
     finally:

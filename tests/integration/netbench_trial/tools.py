@@ -5,13 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-from netbench_lab.lab import Lab
 
 from .lab import LabTrial
 from .results import RunFolder
@@ -69,15 +64,3 @@ def foreign_netserver(trial: ToolsTrial, name: str) -> Iterator[None]:
     finally:
         for pid in before:
             host.kill(pid)
-
-
-@contextlib.contextmanager
-def tools_trial(lab: Lab) -> Iterator[ToolsTrial]:
-    """A trial on this lab for the length of a `with` block."""
-    folder = Path(tempfile.mkdtemp(prefix="netbench-trial-"))
-    trial = ToolsTrial(folder, folder.name.rpartition("-")[2].replace("_", "x"), lab)
-    try:
-        yield trial
-    finally:
-        trial.close()
-        shutil.rmtree(folder, ignore_errors=True)

@@ -235,23 +235,26 @@ def test_an_idle_host_that_is_back_after_the_verdict_is_not_waited_for(walk):
     assert line["verdict"] == "failed"
 
 
-def test_nothing_is_sent_to_a_host_that_is_back_before_its_greeting_is_heard(plan, tmp_path):
-    """Else it would be said to be idle, by the greeting, when it is not."""
-    fleet = NoHosts()
-    progress = Progress(show=lambda text, live: None, groups=dict.fromkeys(GROUPS, 2), samples=1)
-    record = Record(tmp_path)
-    walk = SampleWalk(
+def a_walk(plan, fleet, record, *, lease_s):
+    return SampleWalk(
         plan,
         KEY,
         fleet=fleet,
         record=record,
-        progress=progress,
+        progress=Progress(show=lambda text, live: None, groups=dict.fromkeys(GROUPS, 2), samples=1),
         before={},
         lead=Lead(),
         parting=frozenset(),
         lasts_s=None,
-        lease_s=1.0,
+        lease_s=lease_s,
     )
+
+
+def test_nothing_is_sent_to_a_host_that_is_back_before_its_greeting_is_heard(plan, tmp_path):
+    """Else it would be said to be idle, by the greeting, when it is not."""
+    fleet = NoHosts()
+    record = Record(tmp_path)
+    walk = a_walk(plan, fleet, record, lease_s=1.0)
     walk.heard("s0", "attached", {"reason": "why", "status": IDLE})
     walk._step(walking.Begin())
     assert fleet.entered() == [("s1", "ready")]
@@ -264,20 +267,8 @@ def test_a_deadline_is_put_off_for_hosts_that_may_be_cut_off_but_not_for_ever(pl
     fleet = NoHosts()
     doubts = []
     fleet.in_doubt = lambda awaited: doubts.append(list(awaited)) or True
-    progress = Progress(show=lambda text, live: None, groups=dict.fromkeys(GROUPS, 2), samples=1)
     record = Record(tmp_path)
-    walk = SampleWalk(
-        plan,
-        KEY,
-        fleet=fleet,
-        record=record,
-        progress=progress,
-        before={},
-        lead=Lead(),
-        parting=frozenset(),
-        lasts_s=None,
-        lease_s=60.0,
-    )
+    walk = a_walk(plan, fleet, record, lease_s=60.0)
     walk._step(walking.Begin())
     walk.heard("s1", "report", report("reached", "ready"))
     walk._step(walk._events.get_nowait())
